@@ -1,1 +1,17 @@
-//! .
+//! Pixmill, the library: one picture in, every rendition out.
+
+pub mod error;
+pub mod key;
+pub mod recipe;
+
+pub mod image;
+
+pub mod alert;
+pub mod manifest;
+pub mod memory;
+pub mod outcome;
+pub mod ports;
+pub mod signal;
+
+pub use error::{Error, ImageError, StoreError};
+pub use recipe::Recipe;

@@ -1,0 +1,340 @@
+//! What can go wrong, for three readers: [`StoreError`] for the pipeline, [`ImageError`] for the
+//! person with a bad file, and [`Error`] (stage + cause) for the caller that retries or reports.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Any error, boxed: how adapters hand over their own errors without showing their types.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// What kind of trouble a store had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// There is no such object.
+    NotFound,
+    /// The store refused: permissions, or a place that may not be written.
+    Denied,
+    /// The object holds more bytes than the caller allowed.
+    TooLarge {
+        /// The size that the store states, in bytes, when it states one.
+        size: Option<u64>,
+        /// The caller's limit, in bytes.
+        max: u64,
+    },
+    /// A condition was not met: the object is not as the caller expected it.
+    Conflict,
+    /// Throttled, timed out, or out of reach: may work later.
+    Unavailable,
+    /// Anything else; the source says what.
+    Other,
+}
+
+/// A store's failure: its kind, the key it was about, and the adapter's own error as source.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    key: String,
+    source: Option<BoxError>,
+}
+
+impl StoreError {
+    /// A failure of `kind` about `key`.
+    pub fn new(kind: StoreErrorKind, key: impl Into<String>) -> Self {
+        Self {
+            kind,
+            key: key.into(),
+            source: None,
+        }
+    }
+
+    /// The same, with the adapter's own error kept as source.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of trouble it was.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// The key that the call was about (a prefix for a listing).
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match self.kind {
+            StoreErrorKind::NotFound => write!(f, "{key:?} is not there")?,
+            StoreErrorKind::Denied => write!(f, "access to {key:?} was refused")?,
+            StoreErrorKind::TooLarge {
+                size: Some(size),
+                max,
+            } => write!(
+                f,
+                "{key:?} holds {size} bytes, more than the limit of {max} bytes"
+            )?,
+            StoreErrorKind::TooLarge { size: None, max } => {
+                write!(f, "{key:?} holds more than the limit of {max} bytes")?;
+            }
+            StoreErrorKind::Conflict => {
+                write!(f, "{key:?} was changed by someone else meanwhile")?;
+            }
+            StoreErrorKind::Unavailable => {
+                write!(f, "the store could not be reached for {key:?}")?;
+            }
+            StoreErrorKind::Other => write!(f, "the store failed on {key:?}")?,
+        }
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+/// Which limit a picture exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The source's size, in bytes (`limits.input_bytes`).
+    InputBytes,
+    /// Width x height x frames to be decoded, in pixels (`limits.pixels`).
+    Pixels,
+    /// The longest side that a rendition's format can hold, in pixels.
+    FormatSide,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InputBytes => "bytes of input",
+            Self::Pixels => "pixels to decode",
+            Self::FormatSide => "pixels on the longest side",
+        })
+    }
+}
+
+/// What is wrong with a picture, in words for the person who has it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// Not a picture, or a kind of picture that this engine does not read.
+    #[error("{what}; {remedy}")]
+    Unsupported {
+        /// What it is ("this is a HEIC picture, which is not decoded here").
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The bytes break their own format's rules.
+    #[error(
+        "the file is damaged: {detail}; export it again, or accept damage with `damaged = \"accept\"`"
+    )]
+    Corrupt {
+        /// What the decoder found.
+        detail: String,
+    },
+    /// The file ends before its picture does.
+    #[error(
+        "the file is cut short: {detail}; upload it again, or accept damage with `damaged = \"accept\"`"
+    )]
+    Truncated {
+        /// What the decoder found.
+        detail: String,
+    },
+    /// A limit of the recipe or of a format is exceeded; nothing was decoded.
+    #[error("{actual} {what}, the limit is {max}; {remedy}")]
+    TooLarge {
+        /// Which limit.
+        what: Limit,
+        /// What the picture has.
+        actual: u64,
+        /// What is allowed.
+        max: u64,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A decoder panicked; the fence in `render` caught it and the process lives.
+    #[error(
+        "the decoder gave up in a way it should not ({detail}); the file is most likely hostile or damaged"
+    )]
+    DecoderPanic {
+        /// The panic's message.
+        detail: String,
+    },
+    /// A rendition could not be encoded.
+    #[error("variant {variant:?} could not be encoded: {detail}")]
+    Encode {
+        /// The variant's name.
+        variant: String,
+        /// What the encoder said.
+        detail: String,
+    },
+    /// The caller asked to stop, or its deadline passed; the picture itself may be fine.
+    #[error("the stop flag was raised or the deadline passed before the work was done")]
+    Stopped,
+    /// The predicted memory is more than the caller has.
+    #[error(
+        "rendering would need about {needed} bytes of memory, {max} are allowed; raise the memory or lower `limits.pixels`"
+    )]
+    OutOfMemory {
+        /// Predicted peak, in bytes.
+        needed: u64,
+        /// Allowed, in bytes.
+        max: u64,
+    },
+}
+
+impl ImageError {
+    /// The bounded word for logs, metrics and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported { .. } => "unsupported",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Truncated { .. } => "truncated",
+            Self::TooLarge { .. } => "too-large",
+            Self::DecoderPanic { .. } => "decoder-panic",
+            Self::Encode { .. } => "encode",
+            Self::Stopped => "stopped",
+            Self::OutOfMemory { .. } => "out-of-memory",
+        }
+    }
+
+    /// Whether trying again later, or with more time or memory, can succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Stopped | Self::OutOfMemory { .. })
+    }
+}
+
+/// Where in a picture's way an error happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Stage {
+    /// Working out what to do: names, collisions, what is there already.
+    Plan,
+    /// Reading the source from its store.
+    Fetch,
+    /// Reading the picture's header, and holding it against the limits.
+    Probe,
+    /// Turning bytes into pixels.
+    Decode,
+    /// Converting color, orienting, resizing and encoding.
+    Render,
+    /// Writing the renditions.
+    Publish,
+    /// Writing the manifest or the failure record.
+    Record,
+}
+
+impl Stage {
+    /// The stage's name, as logs and JSON write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Fetch => "fetch",
+            Self::Probe => "probe",
+            Self::Decode => "decode",
+            Self::Render => "render",
+            Self::Publish => "publish",
+            Self::Record => "record",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a job failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A store did.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The picture did.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The name did: it cannot be a key, or two sources claim one.
+    #[error("{0}")]
+    Name(String),
+    /// The way of running blocking work that was injected dropped the work.
+    #[error("the caller's worker pool dropped the work; is it shutting down?")]
+    WorkerGone,
+    /// A store returned something that this engine did not write, or can't read.
+    #[error("{0}")]
+    Record(String),
+}
+
+/// A job's failure: the stage it happened in, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage}: {cause}")]
+pub struct Error {
+    stage: Stage,
+    #[source]
+    cause: Cause,
+}
+
+impl Error {
+    /// `cause`, met in `stage`.
+    pub fn new(stage: Stage, cause: impl Into<Cause>) -> Self {
+        Self {
+            stage,
+            cause: cause.into(),
+        }
+    }
+
+    /// Where it happened.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Why.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// The bounded word for logs, metrics and JSON.
+    pub fn code(&self) -> &'static str {
+        match &self.cause {
+            Cause::Store(e) => match e.kind() {
+                StoreErrorKind::NotFound => "not-found",
+                StoreErrorKind::Denied => "denied",
+                StoreErrorKind::TooLarge { .. } => "too-large",
+                StoreErrorKind::Conflict => "conflict",
+                StoreErrorKind::Unavailable => "unavailable",
+                StoreErrorKind::Other => "store",
+            },
+            Cause::Image(e) => e.code(),
+            Cause::Name(_) => "name",
+            Cause::WorkerGone => "worker-gone",
+            Cause::Record(_) => "record",
+        }
+    }
+
+    /// Whether the same job may succeed when tried again. Denied access is transient: permissions
+    /// get repaired, and a picture must not be given up because of them.
+    pub fn is_transient(&self) -> bool {
+        match &self.cause {
+            Cause::Store(e) => !matches!(e.kind(), StoreErrorKind::TooLarge { .. }),
+            Cause::Image(e) => e.is_transient(),
+            Cause::Name(_) => false,
+            Cause::WorkerGone | Cause::Record(_) => true,
+        }
+    }
+}

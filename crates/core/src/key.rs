@@ -1,0 +1,487 @@
+//! From a source's key to the keys of its renditions, manifest and failure record.
+//!
+//! The rules hold for every store, so that a bucket can be copied into a folder and back and a
+//! rendition has one name in all guises:
+//! - a part (between slashes) has at most 255 bytes, the limit of common file systems; a whole
+//!   key at most 1,024 bytes, the limit of S3. What is longer is cut and gets a hash of the whole;
+//! - parts that a folder cannot hold (`.`, `..`, nothing) and control characters are written as
+//!   `%XX`; so that two sources can't meet by it, a `%` that looks like such an escape is one too.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The longest part of a key (between slashes), in bytes: 255 on ext4, XFS, APFS and NTFS.
+pub const MAX_PART_BYTES: usize = 255;
+/// The longest key, in bytes: S3's limit.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// A pattern for keys: text with the tokens `{path}`, `{dir}`, `{stem}`, `{ext}`, `{variant}`,
+/// `{width}`, `{height}` and `{hash}`.
+///
+/// For the source `trip/cat.png` and its WebP variant `small`: path `trip/cat.png`, dir `trip/`
+/// (with its slash, empty at the root), stem `cat`, ext `webp`, variant `small`; width and height
+/// are the rendition's, hash the first 16 hexadecimal digits of the SHA-256 of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyTemplate {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Text(String),
+    Token(Token),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Token {
+    Path,
+    Dir,
+    Stem,
+    Ext,
+    Variant,
+    Width,
+    Height,
+    Hash,
+}
+
+const TOKENS: [(&str, Token); 8] = [
+    ("path", Token::Path),
+    ("dir", Token::Dir),
+    ("stem", Token::Stem),
+    ("ext", Token::Ext),
+    ("variant", Token::Variant),
+    ("width", Token::Width),
+    ("height", Token::Height),
+    ("hash", Token::Hash),
+];
+
+/// Why a text is no key template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
+
+/// What a template's tokens stand for, beside the source's key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// The variant's name.
+    pub variant: &'a str,
+    /// The rendition's extension, without a dot.
+    pub ext: &'a str,
+    /// The rendition's width in pixels.
+    pub width: u32,
+    /// The rendition's height in pixels.
+    pub height: u32,
+    /// SHA-256 of the rendition's bytes in hexadecimal; its first 16 digits are used.
+    pub sha256: &'a str,
+}
+
+impl KeyTemplate {
+    /// The key for `source`.
+    pub fn expand(&self, source: &str, names: &Names<'_>) -> String {
+        let path = safe_key(source);
+        let (dir, name) = match path.rfind('/') {
+            Some(slash) => path.split_at(slash + 1),
+            None => ("", path.as_str()),
+        };
+        // A dot at the start hides a file, it does not begin an extension.
+        let stem = match name.rfind('.') {
+            Some(dot) if dot > 0 => &name[..dot],
+            _ => name,
+        };
+        let mut key = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => key.push_str(text),
+                Part::Token(Token::Path) => key.push_str(&path),
+                Part::Token(Token::Dir) => key.push_str(dir),
+                Part::Token(Token::Stem) => key.push_str(stem),
+                Part::Token(Token::Ext) => key.push_str(names.ext),
+                Part::Token(Token::Variant) => key.push_str(names.variant),
+                Part::Token(Token::Width) => key.push_str(&names.width.to_string()),
+                Part::Token(Token::Height) => key.push_str(&names.height.to_string()),
+                Part::Token(Token::Hash) => {
+                    key.push_str(names.sha256.get(..16).unwrap_or(names.sha256));
+                }
+            }
+        }
+        shorten(&key)
+    }
+
+    /// Whether the key is known before anything is rendered (no width, height or hash in it).
+    pub fn is_known_early(&self) -> bool {
+        !self.has(Token::Width) && !self.has(Token::Height) && !self.has(Token::Hash)
+    }
+
+    /// Whether everything made for one source lies under `{path}/`, so that one listing shows it.
+    pub fn lies_under_path(&self) -> bool {
+        matches!(
+            self.parts.as_slice(),
+            [Part::Token(Token::Path), Part::Text(text), ..] if text.starts_with('/')
+        )
+    }
+
+    /// Whether different sources can't get the same key, whatever they are called: the template
+    /// holds the whole `{path}`, set off so that a neighbouring token can't be taken for part of it.
+    ///
+    /// Event-driven use needs this, since it never sees all sources at once. A batch does, and
+    /// finds real collisions in its plan.
+    pub fn keeps_sources_apart(&self) -> bool {
+        let Some(at) = self
+            .parts
+            .iter()
+            .position(|p| *p == Part::Token(Token::Path))
+        else {
+            return false;
+        };
+        // Only what holds no slash may stand beside it, or one source's folder could be taken for
+        // another's; next to a dot, only what holds no dot either.
+        let (before, after) = (&self.parts[..at], &self.parts[at + 1..]);
+        let no_slash = |p: &Part| !matches!(p, Part::Token(Token::Path | Token::Dir));
+        let no_dot = |p: &Part| no_slash(p) && *p != Part::Token(Token::Stem);
+        let fixed = |p: &Part| matches!(p, Part::Text(_) | Part::Token(Token::Ext));
+        let before = before.iter().all(|p| matches!(p, Part::Text(_)))
+            || (before.iter().all(no_slash)
+                && matches!(before.last(), Some(Part::Text(t)) if t.ends_with('/')));
+        let after = after.iter().all(fixed)
+            || match after.first() {
+                Some(Part::Text(t)) if t.starts_with('/') => after.iter().all(no_slash),
+                Some(Part::Text(t)) if t.starts_with('.') => after.iter().all(no_dot),
+                _ => false,
+            };
+        before && after
+    }
+
+    /// Whether the template tells variants apart by name.
+    pub fn names_the_variant(&self) -> bool {
+        self.has(Token::Variant)
+    }
+
+    /// Whether the template names the rendition's extension.
+    pub fn names_the_extension(&self) -> bool {
+        self.has(Token::Ext)
+    }
+
+    fn has(&self, token: Token) -> bool {
+        self.parts.contains(&Part::Token(token))
+    }
+}
+
+impl FromStr for KeyTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let refuse = |why: String| Err(TemplateError(format!("key template {text:?}: {why}")));
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find(['{', '}']) {
+            if rest.as_bytes()[open] == b'}' {
+                return refuse("there is a } without its {".to_owned());
+            }
+            let Some(length) = rest[open..].find('}') else {
+                return refuse("there is a { without its }".to_owned());
+            };
+            let name = &rest[open + 1..open + length];
+            let Some((_, token)) = TOKENS.iter().find(|(n, _)| *n == name) else {
+                let known: Vec<_> = TOKENS.iter().map(|(n, _)| format!("{{{n}}}")).collect();
+                return refuse(format!(
+                    "there is no token {{{name}}}; there are {}",
+                    known.join(", ")
+                ));
+            };
+            if open > 0 {
+                parts.push(Part::Text(rest[..open].to_owned()));
+            }
+            parts.push(Part::Token(*token));
+            rest = &rest[open + length + 1..];
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        let template = Self { parts };
+        // Tried on a plain source, whatever is wrong with the text shows.
+        let names = Names {
+            variant: "v",
+            ext: "x",
+            width: 1,
+            height: 1,
+            sha256: "0000000000000000",
+        };
+        let mut plain = String::new();
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => plain.push_str(text),
+                // A dir may be empty, and ends with a slash otherwise.
+                Part::Token(Token::Dir) => {}
+                Part::Token(_) => plain.push_str("token"),
+            }
+        }
+        if plain.is_empty() {
+            return refuse("it is empty".to_owned());
+        }
+        if plain.starts_with('/') {
+            return refuse(
+                "a key can't begin with a slash; name a place inside the output".to_owned(),
+            );
+        }
+        if let Some(bad) = plain.split('/').find(|part| !holds_in_a_folder(part)) {
+            return refuse(format!(
+                "the part {bad:?} would leave the output or can't be a name; use plain names between slashes"
+            ));
+        }
+        if template.expand("s", &names).len() > MAX_PART_BYTES {
+            return refuse(format!("it is longer than {MAX_PART_BYTES} bytes"));
+        }
+        Ok(template)
+    }
+}
+
+impl TryFrom<String> for KeyTemplate {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        text.parse()
+    }
+}
+
+impl From<KeyTemplate> for String {
+    fn from(template: KeyTemplate) -> Self {
+        template.to_string()
+    }
+}
+
+impl fmt::Display for KeyTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => f.write_str(text)?,
+                Part::Token(token) => {
+                    let (name, _) = TOKENS
+                        .iter()
+                        .find(|(_, t)| t == token)
+                        .expect("every token is in the table");
+                    write!(f, "{{{name}}}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for KeyTemplate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "KeyTemplate".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A key with the tokens {path}, {dir}, {stem}, {ext}, {variant}, {width}, {height}, {hash}."
+        })
+    }
+}
+
+fn holds_in_a_folder(part: &str) -> bool {
+    !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control)
+}
+
+/// `source` with every part made fit for a folder; different sources stay different.
+pub fn safe_key(source: &str) -> String {
+    let parts: Vec<_> = source.split('/').map(safe_part).collect();
+    parts.join("/")
+}
+
+fn safe_part(part: &str) -> String {
+    match part {
+        "" => return "%".to_owned(),
+        "%" => return "%25".to_owned(),
+        "." => return "%2E".to_owned(),
+        ".." => return "%2E%2E".to_owned(),
+        _ => {}
+    }
+    let mut safe = String::with_capacity(part.len());
+    for (at, c) in part.char_indices() {
+        let looks_like_an_escape = c == '%'
+            && part.as_bytes()[at + 1..]
+                .get(..2)
+                .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        if looks_like_an_escape || c.is_control() {
+            let mut utf8 = [0; 4];
+            for byte in c.encode_utf8(&mut utf8).bytes() {
+                use fmt::Write as _;
+                write!(safe, "%{byte:02X}").expect("a String takes all text");
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Cuts parts over 255 bytes and keys over 1,024; what is cut gets a hash of the whole instead.
+fn shorten(key: &str) -> String {
+    let parts: Vec<_> = key.split('/').map(shorten_part).collect();
+    let key = parts.join("/");
+    if key.len() <= MAX_KEY_BYTES {
+        return key;
+    }
+    // The folder part is what siblings share, so they share its hash and stay together.
+    let slash = key.rfind('/').expect("a part has at most 255 bytes");
+    let (dir, name) = (&key[..slash], &key[slash..]);
+    let hash = short_hash(dir);
+    let room = MAX_KEY_BYTES - MAX_PART_BYTES - 2 - hash.len();
+    let head = prefix(dir, room).trim_end_matches('/');
+    // The hash is a part of its own: glued to `head`'s last part it could pass 255 bytes.
+    format!("{head}/{hash}{name}")
+}
+
+fn shorten_part(part: &str) -> String {
+    if part.len() <= MAX_PART_BYTES {
+        return part.to_owned();
+    }
+    let ending = match part.rfind('.') {
+        Some(dot) if part.len() - dot <= 16 => &part[dot..],
+        _ => "",
+    };
+    let hash = short_hash(part);
+    let room = MAX_PART_BYTES - 1 - hash.len() - ending.len();
+    format!("{}~{hash}{ending}", prefix(part, room))
+}
+
+fn short_hash(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..16])
+}
+
+fn prefix(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn expand(template: &str, source: &str) -> String {
+        let names = Names {
+            variant: "small",
+            ext: "webp",
+            width: 30,
+            height: 20,
+            sha256: "0123456789abcdef0123456789abcdef",
+        };
+        template
+            .parse::<KeyTemplate>()
+            .expect("a good template")
+            .expand(source, &names)
+    }
+
+    #[test]
+    fn every_token_stands_for_what_it_says() {
+        assert_eq!(
+            expand("{path}/{variant}.{ext}", "trip/cat.png"),
+            "trip/cat.png/small.webp"
+        );
+        assert_eq!(expand("{dir}{stem}.{ext}", "trip/cat.png"), "trip/cat.webp");
+        assert_eq!(expand("{dir}{stem}.{ext}", "cat.png"), "cat.webp");
+        assert_eq!(
+            expand("x/{stem}-{width}x{height}.{hash}.{ext}", "cat.tar.png"),
+            "x/cat.tar-30x20.0123456789abcdef.webp"
+        );
+        assert_eq!(expand("{dir}{stem}.{ext}", ".hidden"), ".hidden.webp");
+    }
+
+    #[test]
+    fn a_template_that_could_leave_the_output_is_refused() {
+        for bad in [
+            "",
+            "/{path}",
+            "../{path}",
+            "{path}/../../x",
+            "a//{path}",
+            "{path}/",
+            "./{path}",
+            "{path}/{nope}.x",
+            "{path",
+            "path}",
+            "a\n{path}",
+        ] {
+            assert!(bad.parse::<KeyTemplate>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn awkward_parts_become_names_that_a_folder_can_hold() {
+        assert_eq!(safe_key("/a"), "%/a");
+        assert_eq!(safe_key("../../etc"), "%2E%2E/%2E%2E/etc");
+        assert_eq!(safe_key("a/./b"), "a/%2E/b");
+        assert_eq!(safe_key("a\nb"), "a%0Ab");
+        assert_eq!(safe_key("100%.jpg"), "100%.jpg");
+        assert_eq!(safe_key("a%20b"), "a%2520b");
+        assert_eq!(safe_key("é b+c.jpg"), "é b+c.jpg");
+    }
+
+    #[test]
+    fn only_templates_with_the_whole_path_set_off_keep_sources_apart() {
+        for (template, apart) in [
+            ("{path}/{variant}.{ext}", true),
+            ("{variant}/{path}.{ext}", true),
+            ("x/{path}", true),
+            ("{path}.{variant}.{ext}", true),
+            ("{dir}{stem}.{ext}", false),
+            ("{stem}/{variant}.{ext}", false),
+            ("{path}{variant}.{ext}", false),
+            ("{path}/{dir}x", false),
+            ("{path}.{stem}", false),
+            ("{variant}{path}", false),
+        ] {
+            let parsed: KeyTemplate = template.parse().expect("a good template");
+            assert_eq!(parsed.keeps_sources_apart(), apart, "{template}");
+        }
+    }
+
+    #[test]
+    fn siblings_of_a_very_long_key_stay_in_one_folder() {
+        let source = format!("{}/x.jpg", "d".repeat(200)).repeat(5);
+        let one = expand("{path}/{variant}.{ext}", &source);
+        let other = expand("{path}/manifest.json", &source);
+        assert!(one.len() <= MAX_KEY_BYTES && other.len() <= MAX_KEY_BYTES);
+        assert_eq!(
+            one.rsplit_once('/').map(|p| p.0),
+            other.rsplit_once('/').map(|p| p.0)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_source_gets_a_key_that_every_store_can_hold(source in "\\PC{1,300}(/\\PC{0,300}){0,6}") {
+            for template in ["{path}/{variant}.{ext}", "{dir}{stem}.{ext}", "{stem}/{path}"] {
+                let key = expand(template, &source);
+                prop_assert!(key.len() <= MAX_KEY_BYTES);
+                for part in key.split('/') {
+                    prop_assert!(part.len() <= MAX_PART_BYTES, "{part:?}");
+                    prop_assert!(holds_in_a_folder(part), "{part:?} of {key:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn different_sources_get_different_keys(
+            one in "[%./a0-2\\n]{1,12}",
+            other in "[%./a0-2\\n]{1,12}",
+        ) {
+            prop_assume!(one != other);
+            prop_assert_ne!(safe_key(&one), safe_key(&other));
+        }
+
+        #[test]
+        fn a_template_reads_back_as_it_was_written(text in "[a-z{}/.]{0,20}") {
+            if let Ok(template) = text.parse::<KeyTemplate>() {
+                prop_assert_eq!(template.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,893 @@
+//! What to make, and the limits: `recipe.toml`, the same file for all three guises.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::key::{KeyTemplate, Names};
+
+/// The version of the recipe's layout that this engine reads.
+pub const RECIPE_VERSION: u32 = 1;
+
+/// The default recipe's text, comments included.
+pub const DEFAULT_RECIPE: &str = include_str!("../../../recipe.toml");
+
+/// The longest side that a JPEG can have, in pixels (ITU T.81 has 16-bit fields for both sides; libjpeg stops at 65,500).
+pub const JPEG_MAX_SIDE: u32 = 65_500;
+/// The longest side that a WebP can have, in pixels (RFC 9649: 14-bit fields).
+pub const WEBP_MAX_SIDE: u32 = 16_383;
+/// The longest side that a PNG can have, in pixels (PNG specification, 11.2.2: 31-bit fields).
+pub const PNG_MAX_SIDE: u32 = 0x7fff_ffff;
+
+/// What to make from every source, and what to refuse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Recipe {
+    /// The layout's version: 1.
+    pub version: u32,
+    /// The owner's own number, rising with every change: an older one never overwrites a newer one's work.
+    #[serde(default = "one")]
+    pub revision: u32,
+    /// What is refused.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How the source is treated before any variant is made.
+    #[serde(default)]
+    pub source: Treatment,
+    /// Where things go.
+    #[serde(default)]
+    pub output: Output,
+    /// What is made, in this order.
+    #[serde(rename = "variant")]
+    pub variants: Vec<Variant>,
+}
+
+/// What is refused, checked before any pixel is decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest source, in bytes: a number, or text such as "64 MiB".
+    #[serde(deserialize_with = "byte_size", serialize_with = "write_byte_size")]
+    #[cfg_attr(feature = "schema", schemars(with = "ByteSizeText"))]
+    pub input_bytes: u64,
+    /// The most pixels to decode: width x height x frames.
+    pub pixels: u64,
+    /// The most frames; a source with more is treated as a still of its first one.
+    pub frames: u32,
+    /// Sources above this many bytes are reported as large.
+    #[serde(deserialize_with = "byte_size", serialize_with = "write_byte_size")]
+    #[cfg_attr(feature = "schema", schemars(with = "ByteSizeText"))]
+    pub large_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            input_bytes: 64 << 20,
+            pixels: 50_000_000,
+            frames: 500,
+            large_bytes: 10 << 20,
+        }
+    }
+}
+
+/// How the source is treated before any variant is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Treatment {
+    /// The longest side of any rendition, in pixels; 0 for no cap.
+    pub max_side: u32,
+    /// Whether the EXIF orientation is applied.
+    pub orientation: OrientationRule,
+    /// What happens to colors.
+    pub color: ColorRule,
+    /// What happens to EXIF, XMP and the like.
+    pub metadata: MetadataRule,
+    /// The color behind transparency where a format has none, and around `contain`.
+    pub background: Color,
+    /// What happens to damaged sources.
+    pub damaged: DamageRule,
+}
+
+/// Whether the EXIF orientation is applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OrientationRule {
+    /// The picture is turned as its EXIF says, and renditions carry no orientation.
+    #[default]
+    Apply,
+    /// Pixels stay as they are stored.
+    Ignore,
+}
+
+/// What happens to colors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ColorRule {
+    /// Converted to sRGB by the embedded profile; renditions carry no profile.
+    #[default]
+    Srgb,
+    /// Numbers stay as they are and the profile is embedded in every rendition.
+    Keep,
+}
+
+/// What happens to EXIF, XMP and the like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MetadataRule {
+    /// Nothing is kept.
+    #[default]
+    None,
+    /// Artist and copyright are kept.
+    Copyright,
+    /// All but places (GPS), maker notes and thumbnails is kept.
+    NoLocation,
+    /// All is kept but the embedded thumbnail and what no longer holds (orientation, pixel dimensions).
+    Keep,
+}
+
+/// What happens to damaged sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DamageRule {
+    /// Rejected as corrupt or truncated.
+    #[default]
+    Reject,
+    /// Rendered as far as the decoder gets (JPEG and PNG), with a warning.
+    Accept,
+}
+
+/// Where things go: templates over the source's key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Output {
+    /// The renditions' keys.
+    pub key: KeyTemplate,
+    /// The manifest's key; only `{path}`, `{dir}` and `{stem}` have a meaning here.
+    pub manifest: KeyTemplate,
+    /// The failure record's key; the same tokens.
+    pub failed: KeyTemplate,
+}
+
+impl Default for Output {
+    /// One folder per source, with its manifest in it.
+    fn default() -> Self {
+        let template = |text: &str| text.parse().expect("a good template");
+        Self {
+            key: template("{path}/{variant}.{ext}"),
+            manifest: template("{path}/manifest.json"),
+            failed: template("failed/{path}.json"),
+        }
+    }
+}
+
+impl Output {
+    /// One file per source beside its siblings, manifests out of sight under `.pixmill/`.
+    pub fn flat() -> Self {
+        let template = |text: &str| text.parse().expect("a good template");
+        Self {
+            key: template("{dir}{stem}.{ext}"),
+            manifest: template(".pixmill/manifests/{path}.json"),
+            failed: template(".pixmill/failed/{path}.json"),
+        }
+    }
+
+    /// The manifest's key for `source`.
+    pub fn manifest_key(&self, source: &str) -> String {
+        self.manifest.expand(source, &Names::default())
+    }
+
+    /// The failure record's key for `source`.
+    pub fn failed_key(&self, source: &str) -> String {
+        self.failed.expand(source, &Names::default())
+    }
+}
+
+/// One thing to make from every source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Variant {
+    /// Its name: lower-case letters, digits, `-` and `_`, at most 64.
+    #[serde(deserialize_with = "variant_name")]
+    pub name: String,
+    /// What it is encoded as.
+    pub format: OutputFormat,
+    /// The encoder's quality, 1 to 100. JPEG and lossy WebP only; 80 when left out.
+    #[serde(
+        default,
+        deserialize_with = "quality",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
+    pub quality: Option<u8>,
+    /// Whether a WebP keeps every pixel as it is. PNG always does, JPEG never.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lossless: bool,
+    /// Speed against size; see [`Effort`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub effort: Effort,
+    /// The width of the box to fit, in pixels; left out: no bound.
+    #[serde(
+        default,
+        deserialize_with = "side",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub width: Option<u32>,
+    /// The height of the box to fit, in pixels; left out: no bound.
+    #[serde(
+        default,
+        deserialize_with = "side",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub height: Option<u32>,
+    /// How the picture meets the box.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub fit: Fit,
+    /// Which part `cover` keeps, and where `contain` puts the picture.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub focus: Focus,
+    /// Whether a picture smaller than the box is enlarged.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub enlarge: bool,
+    /// What happens when the rendition would have more bytes than the source.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub if_larger: IfLarger,
+    /// The `Cache-Control` header for stores that serve what they hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// Whether a source without this rendition is rejected. An optional variant that a source
+    /// can't have (a side too long for its format) is left out, with the reason in the manifest.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub required: bool,
+}
+
+/// What a variant is encoded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OutputFormat {
+    /// JPEG, by libjpeg-turbo: 4:2:0 chroma below quality 90, 4:4:4 from there on.
+    Jpeg,
+    /// PNG: always lossless.
+    Png,
+    /// WebP, by libwebp.
+    Webp,
+}
+
+impl OutputFormat {
+    /// The usual extension, without a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// The media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+        }
+    }
+
+    /// The longest side that the format can hold, in pixels.
+    pub fn max_side(self) -> u32 {
+        match self {
+            Self::Jpeg => JPEG_MAX_SIDE,
+            Self::Png => PNG_MAX_SIDE,
+            Self::Webp => WEBP_MAX_SIDE,
+        }
+    }
+
+    /// Whether the format holds transparency.
+    pub fn has_alpha(self) -> bool {
+        self != Self::Jpeg
+    }
+}
+
+/// Speed against size.
+///
+/// | effort | JPEG | WebP | PNG |
+/// | --- | --- | --- | --- |
+/// | `fast` | standard Huffman tables | method 2 | fast deflate, one filter |
+/// | `balanced` | optimised Huffman tables | method 4 | fast deflate, adaptive filters |
+/// | `best` | progressive, optimised tables | method 6 | zlib at its highest, adaptive filters |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Effort {
+    /// Least processor time.
+    Fast,
+    /// What most people want.
+    #[default]
+    Balanced,
+    /// Fewest bytes, whatever the time.
+    Best,
+}
+
+/// How the picture meets the box of `width` and `height`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fit {
+    /// As large as fits in the box, proportions kept.
+    #[default]
+    Inside,
+    /// As small as covers the box, proportions kept.
+    Outside,
+    /// Fills the box, proportions kept, what sticks out is cut off.
+    Cover,
+    /// As large as fits in the box, proportions kept, the rest filled with the background.
+    Contain,
+    /// Exactly the box, proportions given up.
+    Fill,
+}
+
+/// Which part of the picture matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the names say it all")]
+pub enum Focus {
+    #[default]
+    Center,
+    Top,
+    Bottom,
+    Left,
+    Right,
+    TopLeft,
+    TopRight,
+    BottomLeft,
+    BottomRight,
+}
+
+/// What happens when a rendition would have more bytes than the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum IfLarger {
+    /// It is written all the same.
+    #[default]
+    Write,
+    /// It is left out, and the manifest says so.
+    Skip,
+    /// The source's own bytes are stored under the promised key, and the manifest says what they
+    /// are. Only where they could stand in for it: nothing was to be turned, resized, converted
+    /// or stripped.
+    Original,
+}
+
+/// A color: 8 bits each of red, green, blue and alpha, written `#rgb`, `#rrggbb` or `#rrggbbaa`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Color(pub [u8; 4]);
+
+impl Default for Color {
+    /// White.
+    fn default() -> Self {
+        Self([255; 4])
+    }
+}
+
+impl Color {
+    /// Red, green and blue.
+    pub fn rgb(self) -> [u8; 3] {
+        [self.0[0], self.0[1], self.0[2]]
+    }
+}
+
+impl fmt::Display for Color {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [red, green, blue, alpha] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")?;
+        if alpha == 255 {
+            Ok(())
+        } else {
+            write!(f, "{alpha:02x}")
+        }
+    }
+}
+
+impl fmt::Debug for Color {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for Color {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || format!("{text:?} is no color; write #rgb, #rrggbb or #rrggbbaa");
+        let digits = text.strip_prefix('#').ok_or_else(refuse)?;
+        let long = match digits.len() {
+            3 => digits
+                .chars()
+                .flat_map(|c| [c, c])
+                .chain(['f', 'f'])
+                .collect(),
+            6 => format!("{digits}ff"),
+            _ => digits.to_owned(),
+        };
+        let mut color = [0; 4];
+        hex::decode_to_slice(long, &mut color).map_err(|_| refuse())?;
+        Ok(Self(color))
+    }
+}
+
+impl Serialize for Color {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Color {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Color {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Color".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8})$"
+        })
+    }
+}
+
+/// Why a text is no recipe, with the place and, for a misspelt name, what was probably meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipeError {
+    message: String,
+    place: Option<(usize, usize)>,
+    suggestion: Option<String>,
+}
+
+impl RecipeError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+            suggestion: None,
+        }
+    }
+
+    /// The line, from 1, when the trouble has one.
+    pub fn line(&self) -> Option<usize> {
+        self.place.map(|(line, _)| line)
+    }
+
+    /// The name that was probably meant.
+    pub fn suggestion(&self) -> Option<&str> {
+        self.suggestion.as_deref()
+    }
+
+    fn from_toml(text: &str, error: &toml::de::Error) -> Self {
+        let place = error.span().map(|span| {
+            let before = &text[..text.floor_char_boundary(span.start)];
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            let line = before.matches('\n').count() + 1;
+            (line, before[line_start..].chars().count() + 1)
+        });
+        Self {
+            message: error.message().trim_end().to_owned(),
+            place,
+            suggestion: suggest(error.message()),
+        }
+    }
+}
+
+/// serde names the unknown word first and the known ones after it, each between backticks.
+fn suggest(message: &str) -> Option<String> {
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next()?;
+    words
+        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .filter(|(distance, known)| *distance <= 2.max(known.len() / 3))
+        .min()
+        .map(|(_, known)| known.to_owned())
+}
+
+impl fmt::Display for RecipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.suggestion {
+            Some(name) => write!(f, "; did you mean `{name}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for RecipeError {}
+
+impl Recipe {
+    /// Reads and checks a recipe. Fails with the line of what is wrong and, for an unknown name,
+    /// a suggestion.
+    pub fn from_toml(text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self =
+            toml::from_str(text).map_err(|error| RecipeError::from_toml(text, &error))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe that is used when none is given: five variants of every source.
+    pub fn default_recipe() -> Self {
+        Self::from_toml(DEFAULT_RECIPE).expect("the embedded recipe is checked by a test")
+    }
+
+    /// A recipe for one rendition per source, at `{dir}{stem}.{ext}`, with no cap on its size and
+    /// its manifests under `.pixmill/`. Fails as [`Recipe::check`] does.
+    pub fn single(variant: Variant) -> Result<Self, RecipeError> {
+        let recipe = Self {
+            version: RECIPE_VERSION,
+            revision: 1,
+            limits: Limits::default(),
+            source: Treatment::default(),
+            output: Output::flat(),
+            variants: vec![variant],
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML text; read again, it is the same recipe.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe holds nothing that TOML cannot say")
+    }
+
+    /// What the parser alone can't see: names used twice, settings that contradict each other.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        if self.version != RECIPE_VERSION {
+            return Err(RecipeError::new(format!(
+                "version = {} is not known here; this engine reads version {RECIPE_VERSION}",
+                self.version
+            )));
+        }
+        if self.variants.is_empty() {
+            return Err(RecipeError::new(
+                "there is no variant, so nothing would be made; add a [[variant]]",
+            ));
+        }
+        for (at, variant) in self.variants.iter().enumerate() {
+            variant
+                .check()
+                .map_err(|why| RecipeError::new(format!("variant {:?}: {why}", variant.name)))?;
+            if self.variants[..at].iter().any(|v| v.name == variant.name) {
+                return Err(RecipeError::new(format!(
+                    "there are two variants called {:?}; rename one",
+                    variant.name
+                )));
+            }
+        }
+        self.check_output()
+    }
+
+    fn check_output(&self) -> Result<(), RecipeError> {
+        let output = &self.output;
+        if !output.key.names_the_variant() && self.variants.len() > 1 {
+            let mut formats: Vec<_> = self.variants.iter().map(|v| v.format.extension()).collect();
+            formats.sort_unstable();
+            formats.dedup();
+            if !output.key.names_the_extension() || formats.len() < self.variants.len() {
+                return Err(RecipeError::new(format!(
+                    "output.key = {:?} gives several variants one key; put {{variant}} into it",
+                    output.key.to_string()
+                )));
+            }
+        }
+        for (field, template) in [("manifest", &output.manifest), ("failed", &output.failed)] {
+            if !template.keeps_sources_apart() {
+                return Err(RecipeError::new(format!(
+                    "output.{field} = {:?} could give two sources one key; use {{path}} in it, as in {:?}",
+                    template.to_string(),
+                    "{path}/manifest.json"
+                )));
+            }
+            if !template.is_known_early()
+                || template.names_the_variant()
+                || template.names_the_extension()
+            {
+                return Err(RecipeError::new(format!(
+                    "output.{field} = {:?} speaks of a whole source, so it can only use {{path}}, {{dir}} and {{stem}}",
+                    template.to_string()
+                )));
+            }
+        }
+        let probe = "s";
+        let mut keys = vec![output.manifest_key(probe), output.failed_key(probe)];
+        keys.extend(
+            self.variants
+                .iter()
+                .map(|v| self.key(v, probe, (1, 1), "0")),
+        );
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(RecipeError::new(format!(
+                "two of the output templates give the same key ({:?} for a source {probe:?}); tell them apart",
+                pair[0]
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails unless the rendition keys of different sources can never meet: needed wherever
+    /// sources come one by one (events), so that no plan can look for real collisions.
+    pub fn check_for_events(&self) -> Result<(), RecipeError> {
+        if self.output.key.keeps_sources_apart() {
+            return Ok(());
+        }
+        Err(RecipeError::new(format!(
+            "output.key = {:?} could give two sources one key; use the whole {{path}}, as in {:?}",
+            self.output.key.to_string(),
+            "{path}/{variant}.{ext}"
+        )))
+    }
+
+    /// The key of `variant`'s rendition of `source`, given the rendition's size in pixels and the
+    /// SHA-256 of its bytes in hexadecimal (used only by templates that ask for them).
+    pub fn key(&self, variant: &Variant, source: &str, size: (u32, u32), sha256: &str) -> String {
+        let names = Names {
+            variant: &variant.name,
+            ext: variant.format.extension(),
+            width: size.0,
+            height: size.1,
+            sha256,
+        };
+        self.output.key.expand(source, &names)
+    }
+
+    /// The keys of all renditions of `source`, in the recipe's order, when they are known before
+    /// rendering (the template asks for no width, height or hash).
+    pub fn early_keys(&self, source: &str) -> Option<Vec<String>> {
+        self.output.key.is_known_early().then(|| {
+            let keys = self
+                .variants
+                .iter()
+                .map(|v| self.key(v, source, (0, 0), ""));
+            keys.collect()
+        })
+    }
+
+    /// SHA-256, in hexadecimal, over every setting that `variant`'s bytes, key or headers depend
+    /// on; not over its siblings, so that changing one variant remakes one.
+    pub fn variant_digest(&self, variant: &Variant) -> String {
+        #[derive(Serialize)]
+        struct DependsOn<'a> {
+            source: &'a Treatment,
+            key: &'a KeyTemplate,
+            variant: Variant,
+        }
+        let depends_on = DependsOn {
+            source: &self.source,
+            key: &self.output.key,
+            // Whether it may be left out changes no byte of what is made.
+            variant: Variant {
+                required: true,
+                ..variant.clone()
+            },
+        };
+        let json = serde_json::to_vec(&depends_on).expect("settings are plain values");
+        hex::encode(Sha256::digest(json))
+    }
+}
+
+/// Quality when a recipe names none.
+pub const DEFAULT_QUALITY: u8 = 80;
+
+impl Variant {
+    /// A variant with everything else at its default. [`Recipe::check`] checks the name.
+    pub fn new(name: impl Into<String>, format: OutputFormat) -> Self {
+        Self {
+            name: name.into(),
+            format,
+            quality: None,
+            lossless: false,
+            effort: Effort::default(),
+            width: None,
+            height: None,
+            fit: Fit::default(),
+            focus: Focus::default(),
+            enlarge: false,
+            if_larger: IfLarger::default(),
+            cache_control: None,
+            required: true,
+        }
+    }
+
+    /// The quality to encode with, 1 to 100; none where the rendition is lossless.
+    pub fn encoder_quality(&self) -> Option<u8> {
+        let lossless = self.lossless || self.format == OutputFormat::Png;
+        (!lossless).then(|| self.quality.unwrap_or(DEFAULT_QUALITY))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_variant_name(&self.name)?;
+        if self.quality.is_some_and(|q| !(1..=100).contains(&q)) {
+            return Err("quality goes from 1 to 100".to_owned());
+        }
+        if self.width == Some(0) || self.height == Some(0) {
+            return Err("width and height begin at 1; leave one out for no bound".to_owned());
+        }
+        let both = self.width.is_some() && self.height.is_some();
+        if !both && matches!(self.fit, Fit::Cover | Fit::Contain | Fit::Fill) {
+            return Err(format!(
+                "fit = {:?} needs both width and height",
+                format!("{:?}", self.fit).to_lowercase()
+            ));
+        }
+        if self.lossless && self.format == OutputFormat::Jpeg {
+            return Err("a JPEG can't be lossless; use format = \"webp\" or \"png\"".to_owned());
+        }
+        if self.quality.is_some() && self.encoder_quality().is_none() {
+            return Err("it is lossless, so quality has no meaning; leave it out".to_owned());
+        }
+        let longest = self.width.max(self.height).unwrap_or(0);
+        if longest > self.format.max_side() {
+            return Err(format!(
+                "a side of {longest} pixels, but {} holds at most {}",
+                self.format.extension(),
+                self.format.max_side()
+            ));
+        }
+        if let Some(value) = &self.cache_control
+            && (value.is_empty() || !value.chars().all(|c| matches!(c, ' '..='~')))
+        {
+            return Err("cache_control is an HTTP header: printable ASCII, not empty".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn check_variant_name(name: &str) -> Result<(), String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+        return Err(format!(
+            "{name:?} is no variant name; use 1 to 64 lower-case letters, digits, `-` and `_`"
+        ));
+    }
+    Ok(())
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn variant_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    check_variant_name(&name).map_err(serde::de::Error::custom)?;
+    Ok(name)
+}
+
+fn quality<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    match i64::deserialize(deserializer)? {
+        q @ 1..=100 => Ok(u8::try_from(q).ok()),
+        q => Err(serde::de::Error::custom(format!(
+            "quality = {q}: quality goes from 1 (smallest file) to 100 (best picture)"
+        ))),
+    }
+}
+
+fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let side = i64::deserialize(deserializer)?;
+    match u32::try_from(side) {
+        Ok(side) if side > 0 => Ok(Some(side)),
+        _ => Err(serde::de::Error::custom(format!(
+            "{side} is no number of pixels; sides begin at 1, leave it out for no bound"
+        ))),
+    }
+}
+
+/// Stands for both ways of writing a byte size in the JSON Schema.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, rename = "ByteSize")]
+#[expect(dead_code, reason = "only its shape is used, by the schema")]
+enum ByteSizeText {
+    /// A number of bytes.
+    Bytes(u64),
+    /// A number with a unit, such as "64 MiB" (1,048,576 bytes each) or "64 MB" (1,000,000 bytes each).
+    Text(String),
+}
+
+fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Visitor;
+    impl serde::de::Visitor<'_> for Visitor {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number of bytes, or text such as \"64 MiB\"")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, bytes: u64) -> Result<u64, E> {
+            Ok(bytes)
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<u64, E> {
+            u64::try_from(bytes).map_err(|_| E::custom("a size can't be negative"))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<u64, E> {
+            let size: ByteSize = text
+                .parse()
+                .map_err(|_| E::custom(format!("{text:?} is no size; write \"64 MiB\"")))?;
+            Ok(size.as_u64())
+        }
+    }
+    deserializer.deserialize_any(Visitor)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn write_byte_size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let whole = |shift: u32, unit: &str| {
+        (*bytes > 0 && bytes.trailing_zeros() >= shift)
+            .then(|| format!("{} {unit}", bytes >> shift))
+    };
+    match whole(30, "GiB")
+        .or_else(|| whole(20, "MiB"))
+        .or_else(|| whole(10, "KiB"))
+    {
+        Some(text) => serializer.serialize_str(&text),
+        None => serializer.serialize_u64(*bytes),
+    }
+}
