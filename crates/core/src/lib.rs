@@ -5,6 +5,7 @@ pub mod key;
 pub mod recipe;
 
 pub mod image;
+pub mod render;
 
 pub mod alert;
 pub mod manifest;
@@ -15,3 +16,4 @@ pub mod signal;
 
 pub use error::{Error, ImageError, StoreError};
 pub use recipe::Recipe;
+pub use render::{probe, render};
