@@ -171,12 +171,12 @@ enum Outcome {
 }
 
 /// Decodes, stopping at the first warning. A harmless one hides those behind it, so the file is
-/// mended and decoded anew, until there is none or a serious one.
+/// mended and decoded anew, until there is none or a serious one, but only so often: each time costs
+/// a decoding, and a header and an end with something odd in them take three.
 fn decode_whole(bytes: &[u8], options: &DecodeOptions) -> Result<Outcome, Error> {
-    let mut mended: Option<Vec<u8>> = None;
-    loop {
-        let current = mended.as_deref().unwrap_or(bytes);
-        let warning = match read(current, options, OnWarning::Stop) {
+    let mut current = Cow::Borrowed(bytes);
+    for _ in 0..4 {
+        let warning = match read(&current, options, OnWarning::Stop) {
             Ok(decoded) => return Ok(Outcome::Whole(decoded)),
             Err(Failure::Fatal(error)) => return Err(error),
             Err(Failure::Warning(Warning::Damaging(damage, text))) => {
@@ -185,19 +185,19 @@ fn decode_whole(bytes: &[u8], options: &DecodeOptions) -> Result<Outcome, Error>
             Err(Failure::Warning(Warning::StrayBytes {
                 count,
                 marker: markers::EOI,
-            })) if markers::is_picture_data(markers::before_end(current, count)) => {
+            })) if markers::is_picture_data(markers::before_end(&current, count)) => {
                 let text = format!("{count} bytes of its data are left over");
                 return Ok(Outcome::Damaged(Damage::Corrupt, text));
             }
             Err(Failure::Warning(warning)) => warning,
         };
-        let next = markers::mended(current, &warning)?;
-        // Mending only ever takes bytes out after the first time, so this ends.
-        if next == current || mended.as_ref().is_some_and(|last| next.len() >= last.len()) {
-            return Ok(Outcome::Odd);
+        let mended = markers::mended(&current, &warning)?;
+        if mended == *current {
+            break;
         }
-        mended = Some(next);
+        current = Cow::Owned(mended);
     }
+    Ok(Outcome::Odd)
 }
 
 fn read(bytes: &[u8], options: &DecodeOptions, on_warning: OnWarning) -> Result<Decoded, Failure> {
