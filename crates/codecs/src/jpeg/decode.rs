@@ -128,9 +128,10 @@ pub fn header(bytes: &[u8]) -> Result<Header, Error> {
 ///
 /// libjpeg fills in what it can't read and only warns. Here, unless damage is accepted, a picture
 /// with anything missing or wrong is refused with [`Error::Truncated`] (the bytes run out, if only
-/// before the end marker) or [`Error::Corrupt`]. Bytes between segments or behind the picture and
-/// odd values in header fields that libjpeg can do without are no damage. One thing goes unnoticed:
-/// corrupt data behind stray bytes between two scans of one file.
+/// before the end marker) or [`Error::Corrupt`]. Bytes between segments or behind the picture,
+/// padding at the end of its data, and odd values in header fields that libjpeg can do without are
+/// no damage. Not all corruption can be noticed: a changed bit often decodes to another picture,
+/// and what lies behind stray bytes between two scans is not looked at.
 ///
 /// Fails with [`Error::LimitExceeded`] at one of the limits in `options`, [`Error::Memory`] if there
 /// is no memory for the pixels, and [`Error::Unsupported`] for anything but 8 bits per sample.
@@ -146,7 +147,11 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Decoded, Error> {
     {
         return Err(refusal(damage, text));
     }
-    match (read(bytes, options, OnWarning::GoOn), damage) {
+    let usable = match damage {
+        Some(Damage::Truncated) => markers::before_cut(bytes),
+        _ => bytes,
+    };
+    match (read(usable, options, OnWarning::GoOn), damage) {
         (Ok(decoded), damage) => Ok(Decoded { damage, ..decoded }),
         // Too little is left to show anything: the damage is the reason, not what came of it.
         (Err(Failure::Fatal(Error::Corrupt(_) | Error::Unsupported(_))), Some(damage)) => {
@@ -166,26 +171,33 @@ enum Outcome {
 }
 
 /// Decodes, stopping at the first warning. A harmless one hides those behind it, so the file is
-/// mended and decoded anew, until there is none or a serious one.
+/// mended and decoded anew, until there is none or a serious one, but only so often: each time costs
+/// a decoding, and a header and an end with something odd in them take three.
 fn decode_whole(bytes: &[u8], options: &DecodeOptions) -> Result<Outcome, Error> {
-    let mut mended: Option<Vec<u8>> = None;
-    loop {
-        let current = mended.as_deref().unwrap_or(bytes);
-        let warning = match read(current, options, OnWarning::Stop) {
+    let mut current = Cow::Borrowed(bytes);
+    for _ in 0..4 {
+        let warning = match read(&current, options, OnWarning::Stop) {
             Ok(decoded) => return Ok(Outcome::Whole(decoded)),
             Err(Failure::Fatal(error)) => return Err(error),
             Err(Failure::Warning(Warning::Damaging(damage, text))) => {
                 return Ok(Outcome::Damaged(damage, text));
             }
+            Err(Failure::Warning(Warning::StrayBytes {
+                count,
+                marker: markers::EOI,
+            })) if markers::is_picture_data(markers::before_end(&current, count)) => {
+                let text = format!("{count} bytes of its data are left over");
+                return Ok(Outcome::Damaged(Damage::Corrupt, text));
+            }
             Err(Failure::Warning(warning)) => warning,
         };
-        let next = markers::mended(current, &warning)?;
-        // Mending only ever takes bytes out after the first time, so this ends.
-        if next == current || mended.as_ref().is_some_and(|last| next.len() >= last.len()) {
-            return Ok(Outcome::Odd);
+        let mended = markers::mended(&current, &warning)?;
+        if mended == *current {
+            break;
         }
-        mended = Some(next);
+        current = Cow::Owned(mended);
     }
+    Ok(Outcome::Odd)
 }
 
 fn read(bytes: &[u8], options: &DecodeOptions, on_warning: OnWarning) -> Result<Decoded, Failure> {
@@ -299,5 +311,130 @@ fn refusal(damage: Damage, text: String) -> Error {
     match damage {
         Damage::Truncated => Error::Truncated,
         Damage::Corrupt => Error::Corrupt(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: (u32, u32) = (96, 64);
+
+    /// A file of a kind that the public encoder doesn't write.
+    fn written(layout: Layout, settings: &[(tj::TJPARAM, c_int)]) -> (Vec<u8>, Vec<u8>) {
+        let pixels: Vec<u8> = (0..SIZE.0 * SIZE.1)
+            .flat_map(|i| [i % 96, i / 48, i % 48, i / 96].map(|value| value.to_le_bytes()[0]))
+            .take((SIZE.0 * SIZE.1) as usize * layout.bytes_per_pixel())
+            .collect();
+        let mut handle = Handle::for_writing().unwrap();
+        handle.set(tj::TJPARAM_TJPARAM_QUALITY, 95).unwrap();
+        handle
+            .set(tj::TJPARAM_TJPARAM_SUBSAMP, tj::TJSAMP_TJSAMP_444)
+            .unwrap();
+        for (parameter, value) in settings {
+            handle.set(*parameter, *value).unwrap();
+        }
+        let jpeg = handle.write(&pixels, SIZE, layout).unwrap();
+        (pixels, jpeg)
+    }
+
+    fn colorspace(space: tj::TJCS) -> (tj::TJPARAM, c_int) {
+        (tj::TJPARAM_TJPARAM_COLORSPACE, space.cast_signed())
+    }
+
+    #[test]
+    fn four_inks_come_out_as_cmyk_however_they_are_stored() {
+        for (stored, space) in [
+            (tj::TJCS_TJCS_CMYK, ColorSpace::Cmyk),
+            (tj::TJCS_TJCS_YCCK, ColorSpace::Ycck),
+        ] {
+            let (pixels, jpeg) = written(Layout::Cmyk, &[colorspace(stored)]);
+            let header = header(&jpeg).unwrap();
+            assert_eq!((header.color_space, header.layout()), (space, Layout::Cmyk));
+            let decoded = decode(&jpeg, &DecodeOptions::default()).unwrap();
+            assert_eq!(
+                (decoded.layout, decoded.data.len()),
+                (Layout::Cmyk, pixels.len())
+            );
+            let worst = pixels
+                .iter()
+                .zip(&decoded.data)
+                .map(|(a, b)| a.abs_diff(*b))
+                .max();
+            assert!(worst < Some(24), "{space:?}: {worst:?}");
+        }
+    }
+
+    #[test]
+    fn rgb_stored_as_it_is_comes_out_as_rgb() {
+        let (_, jpeg) = written(Layout::Rgb, &[colorspace(tj::TJCS_TJCS_RGB)]);
+        assert_eq!(header(&jpeg).unwrap().color_space, ColorSpace::Rgb);
+        assert_eq!(
+            decode(&jpeg, &DecodeOptions::default()).unwrap().layout,
+            Layout::Rgb
+        );
+    }
+
+    #[test]
+    fn lossless_and_arithmetic_files_are_read() {
+        let lossless = (tj::TJPARAM_TJPARAM_LOSSLESS, 1);
+        let (pixels, jpeg) = written(Layout::Rgb, &[lossless]);
+        assert!(header(&jpeg).unwrap().lossless);
+        assert_eq!(
+            decode(&jpeg, &DecodeOptions::default()).unwrap().data,
+            pixels
+        );
+        let (_, jpeg) = written(Layout::Rgb, &[(tj::TJPARAM_TJPARAM_ARITHMETIC, 1)]);
+        assert!(header(&jpeg).unwrap().arithmetic);
+        assert!(decode(&jpeg, &DecodeOptions::default()).is_ok());
+        let cut = &jpeg[..jpeg.len() * 3 / 4];
+        assert_eq!(
+            decode(cut, &DecodeOptions::default()),
+            Err(Error::Truncated)
+        );
+    }
+
+    #[test]
+    fn restart_markers_may_be_padded_but_not_lost() {
+        let (_, jpeg) = written(Layout::Rgb, &[(tj::TJPARAM_TJPARAM_RESTARTROWS, 1)]);
+        let whole = decode(&jpeg, &DecodeOptions::default()).unwrap();
+        let marker = jpeg
+            .windows(2)
+            .position(|pair| pair == [0xFF, 0xD3])
+            .unwrap();
+        let mut filled = jpeg.clone();
+        filled.splice(marker..marker, [0xFF; 3]);
+        assert_eq!(decode(&filled, &DecodeOptions::default()).unwrap(), whole);
+        let mut tail = jpeg.clone();
+        tail.splice(jpeg.len() - 2..jpeg.len() - 2, [0; 30]);
+        assert_eq!(decode(&tail, &DecodeOptions::default()).unwrap(), whole);
+
+        let mut lost = jpeg.clone();
+        lost.drain(marker..marker + 2);
+        let mut swapped = jpeg.clone();
+        swapped[marker + 1] = 0xD5;
+        for bad in [
+            lost,
+            swapped,
+            jpeg[..marker]
+                .iter()
+                .chain(&[0xFF, 0xD9])
+                .copied()
+                .collect(),
+        ] {
+            assert!(matches!(
+                decode(&bad, &DecodeOptions::default()),
+                Err(Error::Corrupt(_))
+            ));
+            let accept = DecodeOptions {
+                accept_damage: true,
+                ..DecodeOptions::default()
+            };
+            assert_eq!(decode(&bad, &accept).unwrap().damage, Some(Damage::Corrupt));
+        }
+        assert_eq!(
+            decode(&jpeg[..marker], &DecodeOptions::default()),
+            Err(Error::Truncated)
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::message::Warning;
 use crate::Error;
 
 const SOI: u8 = 0xD8;
-const EOI: u8 = 0xD9;
+pub(super) const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
@@ -35,6 +35,16 @@ impl<'a> Walk<'a> {
             done: false,
         }
     }
+
+    /// Where the next marker starts. FF 00 is an escaped data byte, FF FF a fill byte, and restart
+    /// markers belong to the scan they are in.
+    fn next_marker(&self) -> Option<usize> {
+        self.bytes.windows(2).position(|pair| {
+            pair[0] == 0xFF
+                && !matches!(pair[1], 0x00 | 0xFF)
+                && !(self.in_scan && matches!(pair[1], 0xD0..=0xD7))
+        })
+    }
 }
 
 impl<'a> Iterator for Walk<'a> {
@@ -44,12 +54,7 @@ impl<'a> Iterator for Walk<'a> {
         if self.done {
             return None;
         }
-        // FF 00 is an escaped data byte, FF FF a fill byte, and RSTn belong to the scan they are in.
-        let start = self.bytes.windows(2).position(|pair| {
-            pair[0] == 0xFF
-                && !matches!(pair[1], 0x00 | 0xFF)
-                && !(self.in_scan && matches!(pair[1], 0xD0..=0xD7))
-        })?;
+        let start = self.next_marker()?;
         let (before, rest) = self.bytes.split_at(start);
         let (marker, rest) = (rest[1], &rest[2..]);
         self.done = marker == EOI;
@@ -78,6 +83,49 @@ pub(super) fn has_end(jpeg: &[u8]) -> bool {
     Walk::new(jpeg).any(|segment| segment.marker == EOI)
 }
 
+/// The `count` bytes that libjpeg skipped before the end marker, fill bytes not counted; fewer or
+/// none if they aren't in the last scan's data.
+pub(super) fn before_end(jpeg: &[u8], count: usize) -> &[u8] {
+    let mut in_scan = false;
+    for segment in Walk::new(jpeg) {
+        if segment.marker == EOI && in_scan {
+            let data = without_fill(segment.before);
+            return &data[data.len().saturating_sub(count)..];
+        }
+        in_scan = segment.marker == SOS;
+    }
+    &[]
+}
+
+/// Whether bytes left over at the end of a scan are picture data, which is then corrupt, and not
+/// padding: that is short or the same byte over and over.
+///
+/// For sequential files this is the best sign there is: libjpeg-turbo's fast Huffman decoder takes
+/// bad codes without a word, and what comes of it is that the picture is full too early.
+pub(super) fn is_picture_data(left_over: &[u8]) -> bool {
+    left_over.len() > 16 && left_over.iter().any(|byte| *byte != left_over[0])
+}
+
+/// Without the FF bytes that may precede a marker.
+fn without_fill(data: &[u8]) -> &[u8] {
+    &data[..data
+        .iter()
+        .rposition(|byte| *byte != 0xFF)
+        .map_or(0, |last| last + 1)]
+}
+
+/// The start of `jpeg` up to the segment that its end cuts through, which libjpeg would make
+/// nonsense of; all of it if there is none such.
+pub(super) fn before_cut(jpeg: &[u8]) -> &[u8] {
+    let mut walk = Walk::new(jpeg);
+    walk.by_ref().for_each(drop);
+    let start = jpeg.len() - walk.bytes.len();
+    match walk.next_marker() {
+        Some(marker) if !walk.done => &jpeg[..start + marker],
+        _ => jpeg,
+    }
+}
+
 /// A copy of `jpeg` without what makes libjpeg give harmless warnings, `warning` among them: bytes
 /// between segments, header fields that it can do without, and the bytes it counted before the end
 /// marker. Scan data stays as it is, and where the walk ends early the rest is left as it is.
@@ -90,11 +138,14 @@ pub(super) fn mended(jpeg: &[u8], warning: &Warning) -> Result<Vec<u8>, Error> {
     let (mut in_scan, mut sequential) = (false, true);
     for segment in walk.by_ref() {
         if in_scan {
-            let trailing = match warning {
-                Warning::StrayBytes { count, marker: EOI } if segment.marker == EOI => *count,
-                _ => 0,
+            let data = match warning {
+                Warning::StrayBytes { count, marker: EOI } if segment.marker == EOI => {
+                    let data = without_fill(segment.before);
+                    &data[..data.len().saturating_sub(*count)]
+                }
+                _ => segment.before,
             };
-            out.extend_from_slice(&segment.before[..segment.before.len().saturating_sub(trailing)]);
+            out.extend_from_slice(data);
         }
         out.extend_from_slice(&[0xFF, segment.marker]);
         in_scan = segment.marker == SOS;

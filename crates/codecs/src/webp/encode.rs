@@ -162,6 +162,10 @@ fn config(options: &EncodeOptions) -> Result<wp::WebPConfig, Error> {
     config.use_sharp_yuv = c_int::from(options.sharp_yuv);
     config.alpha_quality = c_int::from(options.alpha_quality);
     match options.mode {
+        // libwebp's own check lets a NaN through.
+        Mode::Lossy { quality } if quality.is_nan() => {
+            return Err(Error::Input("a quality that is no number".to_owned()));
+        }
         Mode::Lossy { quality } => config.quality = quality,
         Mode::Lossless => config.lossless = 1,
         Mode::NearLossless { level } => {
