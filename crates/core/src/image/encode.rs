@@ -60,7 +60,7 @@ pub(crate) fn encode(
             if carried.xmp.is_some() {
                 lost.push("XMP is not written into PNG".to_owned());
             }
-            png(picture, variant, &carried)?
+            png(picture, variant, &carried, stop)?
         }
         #[cfg(feature = "webp")]
         OutputFormat::Webp => webp(picture, variant, &carried, stop)?,
@@ -184,9 +184,18 @@ fn webp(
     with_metadata(&bytes, &metadata).map_err(failed)
 }
 
+/// Bytes of picture data between two looks at `stop`, and in one chunk of a PNG.
 #[cfg(feature = "png")]
-fn png(picture: &Picture, variant: &Variant, carried: &Carried) -> Result<Vec<u8>, ImageError> {
-    use png::{BitDepth, ColorType, Compression, Encoder, Filter, Info};
+const PIECE: usize = 1 << 20;
+
+#[cfg(feature = "png")]
+fn png(
+    picture: &Picture,
+    variant: &Variant,
+    carried: &Carried,
+    stop: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, ImageError> {
+    use png::{Compression, Filter};
     let opaque;
     let picture = if picture.layout.has_alpha() && picture.is_opaque() {
         opaque = picture.clone().without_idle_alpha();
@@ -194,32 +203,60 @@ fn png(picture: &Picture, variant: &Variant, carried: &Carried) -> Result<Vec<u8
     } else {
         picture
     };
-    let mut info = Info::with_size(picture.width, picture.height);
-    info.bit_depth = BitDepth::Eight;
+    let (compression, filter) = match variant.effort {
+        Effort::Fast => (Compression::Fast, Filter::Up),
+        Effort::Balanced => (Compression::Fast, Filter::Adaptive),
+        Effort::Best => (Compression::High, Filter::Adaptive),
+    };
+    let write = |compression, filter| {
+        let mut bytes = Vec::new();
+        match write_png(&mut bytes, picture, carried, (compression, filter), stop) {
+            Ok(()) => Ok(bytes),
+            Err(_) if stop() => Err(ImageError::Stopped),
+            Err(error) => Err(failure(variant, &error)),
+        }
+    };
+    let bytes = write(compression, filter)?;
+    let rows = picture.data.len() + picture.height as usize;
+    if bytes.len() <= rows {
+        return Ok(bytes);
+    }
+    // Fast deflate makes noise longer than it is.
+    drop(bytes);
+    write(Compression::NoCompression, Filter::NoFilter)
+}
+
+/// Writes row by row, so that the deflated stream is never there twice.
+#[cfg(feature = "png")]
+fn write_png(
+    out: &mut Vec<u8>,
+    picture: &Picture,
+    carried: &Carried,
+    (compression, filter): (png::Compression, png::Filter),
+    stop: &dyn Fn() -> bool,
+) -> Result<(), png::EncodingError> {
+    use std::io::Write;
+    let mut info = png::Info::with_size(picture.width, picture.height);
+    info.bit_depth = png::BitDepth::Eight;
     info.color_type = match picture.layout {
-        Layout::Gray => ColorType::Grayscale,
-        Layout::GrayAlpha => ColorType::GrayscaleAlpha,
-        Layout::Rgb | Layout::Cmyk => ColorType::Rgb,
-        Layout::Rgba => ColorType::Rgba,
+        Layout::Gray => png::ColorType::Grayscale,
+        Layout::GrayAlpha => png::ColorType::GrayscaleAlpha,
+        Layout::Rgb | Layout::Cmyk => png::ColorType::Rgb,
+        Layout::Rgba => png::ColorType::Rgba,
     };
     info.icc_profile = carried.icc.as_deref().map(Into::into);
     info.exif_metadata = carried.exif.as_deref().map(Into::into);
-    let mut bytes = Vec::new();
-    let write = || {
-        let mut encoder = Encoder::with_info(&mut bytes, info)?;
-        encoder.set_compression(match variant.effort {
-            Effort::Fast | Effort::Balanced => Compression::Fast,
-            Effort::Best => Compression::High,
-        });
-        encoder.set_filter(match variant.effort {
-            Effort::Fast => Filter::Up,
-            Effort::Balanced | Effort::Best => Filter::Adaptive,
-        });
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&picture.data)?;
-        writer.finish()
-    };
-    let written: Result<(), png::EncodingError> = write();
-    written.map_err(|error| failure(variant, &error))?;
-    Ok(bytes)
+    let mut encoder = png::Encoder::with_info(out, info)?;
+    encoder.set_compression(compression);
+    encoder.set_filter(filter);
+    let mut writer = encoder.write_header()?;
+    let mut stream = writer.stream_writer_with_size(PIECE)?;
+    for piece in picture.data.chunks(PIECE) {
+        if stop() {
+            return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
+        }
+        stream.write_all(piece)?;
+    }
+    stream.finish()?;
+    writer.finish()
 }

@@ -51,6 +51,8 @@ pub struct Info {
     pub has_metadata: bool,
     /// Bytes that decoding takes beside the pixels, estimated.
     pub(crate) decode_memory: u64,
+    /// Whether the file gave up detail to be small.
+    pub(crate) lossy: bool,
     /// Bytes per pixel once decoded.
     pub(crate) channels: u8,
 }
@@ -91,6 +93,7 @@ pub(crate) fn examine(bytes: &[u8]) -> Result<(Info, Header), ImageError> {
         profile: header.icc.as_deref().map(color::describe),
         has_metadata: header.has_metadata,
         decode_memory: header.decode_memory,
+        lossy: header.lossy,
         channels: header.channels,
     };
     Ok((info, header))

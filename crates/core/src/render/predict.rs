@@ -1,7 +1,8 @@
 //! How much memory a source will take, told from its header: an upper bound that is not far off.
 
 use super::{Plan, applies_orientation, plan};
-use crate::image::{ColorModel, Info, orient};
+use crate::image::geometry::Placement;
+use crate::image::{ColorModel, Format, Info, orient};
 use crate::recipe::{Effort, OutputFormat, Recipe};
 
 /// What rendering will take.
@@ -31,56 +32,92 @@ pub(super) fn of_plans(
     threads: usize,
     plans: &[Plan<'_>],
 ) -> Prediction {
-    let pixels = info.pixels();
-    let decoded = pixels * u64::from(info.channels);
-    let channels = match info.color {
-        ColorModel::Cmyk => 3,
-        _ => u64::from(info.channels),
-    };
-    let picture = pixels * channels;
-    let turning = if applies_orientation(recipe) && orient::swaps_sides(info.orientation) {
+    let threads = threads.max(1);
+    let turned = applies_orientation(recipe);
+    let size = info.size(turned);
+    let picture = info.pixels()
+        * match info.color {
+            ColorModel::Cmyk => 3,
+            _ => u64::from(info.channels),
+        };
+    let turning = if turned && orient::swaps_sides(info.orientation) {
         picture
     } else {
         0
     };
-    let mut kept = 0;
-    let mut passing = Vec::new();
+    let detail = Detail::of(info, source_bytes);
+    let (mut kept, mut encoding, mut drawing, mut halfway) = (0, Vec::new(), Vec::new(), 0);
+    let mut drawn: Vec<&Placement> = Vec::new();
     for plan in plans.iter().filter(|plan| plan.skip.is_none()) {
-        let (out, work) = cost(plan, info, channels);
+        let (out, work) = encoding_cost(plan, info, detail);
         kept += out;
-        passing.push(work);
+        encoding.push(work);
+        let placement = &plan.placement;
+        if !placement.keeps_all(size) && !drawn.contains(&placement) {
+            drawn.push(placement);
+            drawing.push(area(placement.canvas) * u64::from(info.channels));
+            if placement.resamples() {
+                // Resampling goes by way of the source's width and the rendition's height.
+                let between = area((size.0, placement.picture.1)) * u64::from(info.channels);
+                halfway = halfway.max(between);
+            }
+        }
     }
-    passing.sort_unstable_by(|a, b| b.cmp(a));
-    let passing: u64 = passing.iter().take(threads.max(1)).sum();
-    let decoding = decoded + info.decode_memory;
-    let drawing = picture + kept + passing;
-    let threads_own = threads as u64 * (256 << 10);
+    let passing = largest(encoding, threads) + largest(drawing, threads) + halfway;
+    let peak = (info.pixels() * u64::from(info.channels) + info.decode_memory)
+        .max(picture + turning)
+        .max(picture + kept + passing);
     Prediction {
-        memory_bytes: source_bytes
-            + decoding.max(picture + turning).max(drawing)
-            + threads_own
-            + (4 << 20),
+        memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
+    }
+}
+
+fn area((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
+/// The sum of the `count` largest.
+fn largest(mut costs: Vec<u64>, count: usize) -> u64 {
+    costs.sort_unstable_by(|a, b| b.cmp(a));
+    costs.iter().take(count).sum()
+}
+
+/// How much detail a source has, in bytes that a good lossy file spends on 100 pixels: about 15
+/// for a calm photo, above 100 for noise. A source's own size tells, since detail is what costs
+/// bytes; encoders' outputs, and what some keep while at work, grow with it. The figures below are
+/// fitted to photos and to noise, and lean to too much.
+#[derive(Clone, Copy)]
+struct Detail(u64);
+
+impl Detail {
+    fn of(info: &Info, source_bytes: u64) -> Self {
+        let spent = source_bytes * 100 / info.pixels().max(1);
+        let detail = if info.lossy {
+            // The finer the file, the more it spends on the same detail.
+            let spent = spent * 3 / u64::from(info.channels.max(3));
+            spent + spent * spent / 150
+        } else {
+            // Lossless: some 100 on a photo of three channels, 300 on noise.
+            let samples = u64::from(info.channels) * u64::from(info.bits.max(8)) / 8;
+            let spent = spent * 3 / samples.max(1);
+            spent.min(100) / 4 + spent.saturating_sub(100) / 2
+        };
+        Self(detail.clamp(12, 125))
+    }
+
+    /// Bytes of `pixels`, at `flat` per 100 pixels, and `percent` of the detail more.
+    fn bytes(self, pixels: u64, flat: u64, percent: u64) -> u64 {
+        pixels * (100 * flat + percent * self.0) / 10_000
     }
 }
 
 /// Bytes of the file that comes out, and of what is in use beside it while it is made.
-fn cost(plan: &Plan<'_>, info: &Info, channels: u64) -> (u64, u64) {
-    let placement = &plan.placement;
-    let pixels = u64::from(placement.canvas.0) * u64::from(placement.canvas.1);
-    let drawn = if placement.keeps_all((info.width, info.height)) {
-        0
-    } else {
-        // Resampling goes by way of the source's width and the rendition's height.
-        let halfway = u64::from(info.width.max(info.height)) * u64::from(placement.picture.1);
-        pixels * channels
-            + if placement.resamples() {
-                halfway * channels
-            } else {
-                0
-            }
-    };
-    let gray = channels <= 2;
+fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
+    let pixels = area(plan.placement.canvas);
+    let channels = u64::from(info.channels).min(4);
+    let gray = info.color == ColorModel::Gray;
     let alpha = u64::from(info.alpha);
+    let widened = if gray { pixels * (3 + alpha) } else { 0 };
     let variant = plan.variant;
     let (out, work) = match variant.format {
         OutputFormat::Jpeg => {
@@ -95,18 +132,24 @@ fn cost(plan: &Plan<'_>, info: &Info, channels: u64) -> (u64, u64) {
             } else {
                 pixels * samples_in_halves
             };
-            let flattened = alpha * pixels * 3;
-            (pixels * samples_in_halves / 6, coefficients + flattened)
+            let out = detail.bytes(pixels, 4, if fine { 170 } else { 60 });
+            // The library's buffer and the copy of it.
+            (out, coefficients + out + alpha * pixels * 3)
         }
-        // The deflated stream is there twice: on its own and in its file.
-        OutputFormat::Png => (pixels * channels * 3 / 4, pixels * channels * 3 / 4),
-        OutputFormat::Webp if variant.lossless => {
-            (pixels * 2, pixels * (14 + if gray { 3 } else { 0 }))
+        OutputFormat::Png => {
+            let raw = pixels * channels;
+            let out = detail.bytes(pixels, 30 * channels, 60 * channels);
+            (raw.min(out), 2 << 20)
         }
-        OutputFormat::Webp => (
-            pixels / 2,
-            pixels * (3 + alpha * 2 + if gray { 3 } else { 0 }),
-        ),
+        OutputFormat::Webp if variant.encoder_quality().is_none() => {
+            let out = (pixels * channels).min(detail.bytes(pixels, 40, 250));
+            (out, detail.bytes(pixels, 2_800, 400) + widened)
+        }
+        OutputFormat::Webp => {
+            let out = detail.bytes(pixels, 2, 60);
+            // The coder keeps its decisions: some twenty bytes for each that it will write.
+            (out, out * 20 + pixels * (3 + 13 * alpha) + widened)
+        }
     };
-    (out, drawn + work + (1 << 20))
+    (out, work + (1 << 20))
 }

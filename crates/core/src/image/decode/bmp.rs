@@ -27,6 +27,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         exif: None,
         xmp: None,
         has_metadata: false,
+        lossy: false,
         decode_memory: 1 << 20,
         channels: if layout == Layout::Rgba { 4 } else { 3 },
     })

@@ -29,6 +29,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         exif: None,
         xmp: None,
         has_metadata: false,
+        lossy: false,
         decode_memory: pixels * 4 + (1 << 20),
         channels: 4,
     })

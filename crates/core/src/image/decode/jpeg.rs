@@ -40,6 +40,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         color,
         bits: header.bits,
         // Progressive files keep two bytes per sample until the last scan.
+        lossy: true,
         decode_memory: if header.progressive {
             pixels * samples_in_halves
         } else {

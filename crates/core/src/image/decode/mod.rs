@@ -39,6 +39,7 @@ pub(crate) struct Header {
     /// Whether there is anything beside picture and profile.
     pub(crate) has_metadata: bool,
     pub(crate) decode_memory: u64,
+    pub(crate) lossy: bool,
     pub(crate) channels: u8,
 }
 

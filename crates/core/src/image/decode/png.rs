@@ -50,6 +50,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         exif: around.exif.map(<[u8]>::to_vec),
         xmp: None,
         has_metadata: around.has_metadata,
+        lossy: false,
         decode_memory: row * if depth == BitDepth::Sixteen { 8 } else { 4 } + (1 << 20),
         channels: u8::try_from(layout.channels()).unwrap_or(4),
     })

@@ -59,6 +59,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         xmp: decoder.get_tag_u8_vec(XMP).ok(),
         // Every TIFF is a set of tags.
         has_metadata: true,
+        lossy: kind.luma_and_differences,
         decode_memory: (if kind.is_ready() { 0 } else { stored })
             + stored.min(16 << 20)
             + (1 << 20),

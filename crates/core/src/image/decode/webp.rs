@@ -23,11 +23,11 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         exif: None,
         xmp: None,
         has_metadata: stated_length(bytes).is_some_and(|stated| stated < bytes.len() as u64),
+        lossy: true,
         decode_memory: 0,
         channels: 3,
     };
     let mut flags = None;
-    let mut lossless = false;
     for Chunk { kind, body, whole } in Chunks::of(bytes) {
         match &kind {
             b"VP8X" => {
@@ -43,7 +43,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
                 header.height = u32::from(u16::from_le_bytes([body[8], body[9]]) & 0x3FFF);
             }
             b"VP8L" => {
-                lossless = true;
+                header.lossy = false;
                 let body = body.get(..5).ok_or_else(|| cut_short("the WebP header"))?;
                 if flags.is_none() {
                     let bits = u32::from_le_bytes([body[1], body[2], body[3], body[4]]);
@@ -84,7 +84,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     header.channels = if header.alpha { 4 } else { 3 };
     header.orientation = orientation(header.exif.as_deref());
     let pixels = u64::from(header.width) * u64::from(header.height);
-    header.decode_memory = pixels * if lossless || header.alpha { 5 } else { 2 } + (2 << 20);
+    header.decode_memory = pixels * if !header.lossy || header.alpha { 5 } else { 2 } + (2 << 20);
     if header.frames > 1 {
         header.decode_memory += pixels * 8;
     }
