@@ -2,7 +2,7 @@
 
 use super::{Plan, applies_orientation, plan};
 use crate::image::geometry::Placement;
-use crate::image::{ColorModel, Format, Info, orient};
+use crate::image::{ColorModel, Info, orient};
 use crate::recipe::{Effort, OutputFormat, Recipe};
 
 /// What rendering will take.

@@ -77,7 +77,7 @@ pub(crate) fn decode(
     header: &Header,
     accept_damage: bool,
 ) -> Result<Decoded, ImageError> {
-    let decoded = match format {
+    let decoded: Result<Decoded, ImageError> = match format {
         #[cfg(feature = "jpeg")]
         Format::Jpeg => jpeg::decode(bytes, accept_damage),
         #[cfg(feature = "png")]
@@ -94,7 +94,8 @@ pub(crate) fn decode(
             let _ = accept_damage;
             Err(sniff::refusal(Sniffed::Picture(other), bytes))
         }
-    }?;
+    };
+    let decoded = decoded?;
     // The limits were held against the header: a decoder that sees another size is not believed.
     if decoded.picture.size() != (header.width, header.height) {
         return Err(ImageError::Corrupt {

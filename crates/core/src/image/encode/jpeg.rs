@@ -1,0 +1,43 @@
+//! JPEG out, by libjpeg-turbo.
+
+use pixmill_codecs::jpeg::{self, EncodeOptions, Layout as JpegLayout, Subsampling};
+
+use super::{Encoded, codec_failure, failure};
+use crate::error::ImageError;
+use crate::image::metadata::{Carried, into_jpeg};
+use crate::image::picture::{Layout, Picture};
+use crate::recipe::{Effort, Variant};
+
+pub(super) fn encode(
+    picture: &Picture,
+    variant: &Variant,
+    carried: &Carried,
+    _stop: &dyn Fn() -> bool,
+) -> Result<Encoded, ImageError> {
+    let quality = variant.encoder_quality().unwrap_or(100);
+    let options = EncodeOptions {
+        quality,
+        subsampling: if quality < 90 {
+            Subsampling::S420
+        } else {
+            Subsampling::S444
+        },
+        progressive: variant.effort == Effort::Best,
+        optimize: variant.effort != Effort::Fast,
+    };
+    let layout = match picture.layout {
+        Layout::Gray => JpegLayout::Gray,
+        Layout::Rgb => JpegLayout::Rgb,
+        other => return Err(failure(variant, &format!("{other:?} in a JPEG"))),
+    };
+    let jpeg = jpeg::encode(
+        &picture.data,
+        picture.width,
+        picture.height,
+        layout,
+        &options,
+    )
+    .map_err(|error| codec_failure(variant, picture, &error))?;
+    let (bytes, lost) = into_jpeg(jpeg, carried);
+    Ok(Encoded { bytes, lost })
+}

@@ -1,0 +1,96 @@
+//! Pixels to a file, one file per format.
+
+#[cfg(feature = "jpeg")]
+mod jpeg;
+#[cfg(not(all(feature = "jpeg", feature = "png", feature = "webp")))]
+mod off;
+#[cfg(feature = "png")]
+mod png;
+#[cfg(feature = "webp")]
+mod webp;
+
+#[cfg(not(feature = "jpeg"))]
+use off as jpeg;
+#[cfg(not(feature = "png"))]
+use off as png;
+#[cfg(not(feature = "webp"))]
+use off as webp;
+
+use super::color;
+use super::metadata::Carried;
+use super::picture::Picture;
+use crate::error::ImageError;
+use crate::recipe::{OutputFormat, Variant};
+
+/// A file, and what of the metadata it could not hold.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lost: Vec<String>,
+}
+
+/// The format that can't be written because its cargo feature is off.
+pub(crate) fn missing(format: OutputFormat) -> Option<super::Format> {
+    match format {
+        OutputFormat::Jpeg => (!cfg!(feature = "jpeg")).then_some(super::Format::Jpeg),
+        OutputFormat::Png => (!cfg!(feature = "png")).then_some(super::Format::Png),
+        OutputFormat::Webp => (!cfg!(feature = "webp")).then_some(super::Format::Webp),
+    }
+}
+
+/// Encodes `picture`, which has no alpha if `variant`'s format has none. `stop` is asked where an
+/// encoder allows it. Fails with [`ImageError::Encode`], [`ImageError::Stopped`] or [`ImageError::OutOfMemory`].
+pub(crate) fn encode(
+    picture: &Picture,
+    variant: &Variant,
+    carried: &Carried,
+    stop: &dyn Fn() -> bool,
+) -> Result<Encoded, ImageError> {
+    let icc = carried.icc.clone().filter(|icc| {
+        // WebP stores gray as RGB; padding may have colored a gray picture.
+        color::describes(icc, picture.layout)
+            && !(variant.format == OutputFormat::Webp && picture.layout.is_gray())
+    });
+    let unfit = carried.icc.is_some() && icc.is_none();
+    let carried = Carried {
+        icc,
+        exif: carried.exif.clone(),
+        xmp: carried.xmp.clone(),
+    };
+    let encode = match variant.format {
+        OutputFormat::Jpeg => jpeg::encode,
+        OutputFormat::Png => png::encode,
+        OutputFormat::Webp => webp::encode,
+    };
+    let mut encoded = encode(picture, variant, &carried, stop)?;
+    if unfit {
+        let why = "the color profile describes other samples than this file stores";
+        encoded.lost.push(why.to_owned());
+    }
+    Ok(encoded)
+}
+
+fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {
+    ImageError::Encode {
+        variant: variant.name.clone(),
+        detail: detail.to_string(),
+    }
+}
+
+#[cfg(any(feature = "jpeg", feature = "webp"))]
+fn codec_failure(
+    variant: &Variant,
+    picture: &Picture,
+    error: &pixmill_codecs::Error,
+) -> ImageError {
+    match error {
+        pixmill_codecs::Error::Stopped => ImageError::Stopped,
+        pixmill_codecs::Error::Memory => {
+            let needed = picture.data.len() as u64 * 2;
+            ImageError::OutOfMemory {
+                needed,
+                max: needed.saturating_sub(1),
+            }
+        }
+        other => failure(variant, other),
+    }
+}
