@@ -155,6 +155,16 @@ impl KeyTemplate {
         before && after
     }
 
+    /// Whether `key` could have come from this template, judged by the fixed text at its ends.
+    pub fn could_have_made(&self, key: &str) -> bool {
+        let fixed = |part: Option<&Part>| match part {
+            Some(Part::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let (start, end) = (fixed(self.parts.first()), fixed(self.parts.last()));
+        key.len() > start.len() + end.len() && key.starts_with(&start) && key.ends_with(&end)
+    }
+
     /// Whether the template tells variants apart by name.
     pub fn names_the_variant(&self) -> bool {
         self.has(Token::Variant)

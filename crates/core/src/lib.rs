@@ -5,6 +5,11 @@ pub mod key;
 pub mod recipe;
 
 pub mod image;
+pub mod render;
+
+pub mod job;
+pub mod plan;
+pub mod process;
 
 pub mod alert;
 pub mod manifest;
