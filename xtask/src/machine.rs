@@ -64,10 +64,7 @@ pub(crate) fn cargo() -> Command {
 
 /// Makes sure that the build can work, or says what the person has to do first.
 pub(crate) fn get_ready() -> Result<(), Failure> {
-    let missing: Vec<&Tool> = TOOLS
-        .iter()
-        .filter(|tool| !is_there(tool.program))
-        .collect();
+    let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
@@ -89,6 +86,13 @@ pub(crate) fn get_ready() -> Result<(), Failure> {
     )))
 }
 
+fn missing() -> Vec<&'static Tool> {
+    TOOLS
+        .iter()
+        .filter(|tool| !is_there(tool.program))
+        .collect()
+}
+
 /// The one command for this system.
 fn installer(packages: &str, is_there: impl Fn(&str) -> bool, root: bool) -> Option<String> {
     let (_, command, needs_root) = INSTALLERS.iter().find(|(program, ..)| is_there(program))?;
@@ -105,7 +109,7 @@ fn installer(packages: &str, is_there: impl Fn(&str) -> bool, root: bool) -> Opt
 fn install(packages: &str) -> Result<(), Failure> {
     let fetch = || apt_get("update");
     let take = || apt_get(&format!("install -y --no-install-recommends {packages}"));
-    if take() || (fetch() && take()) {
+    if (take() || (fetch() && take())) && missing().is_empty() {
         Ok(())
     } else {
         Err(Failure::Task(format!(
