@@ -1,7 +1,9 @@
 //! `cargo xtask run`: from a fresh clone to a picture, in one command.
 
+use std::env;
 use std::ffi::OsString;
-use std::process::{Command, ExitCode};
+use std::io;
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::machine::{self, cargo};
 use crate::{Failure, Task};
@@ -34,13 +36,31 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     }
     machine::get_ready()?;
 
-    // The dev profile: it optimises what touches pixels, and the tests use it too, so that
-    // one build serves both.
-    let mut command = cargo();
-    command
-        .args(["run", "--package", "pixmill-cli", "--bin", "pixmill", "--"])
-        .args(words);
+    build()?;
+    // It lies beside this program: cargo has built both, in the same profile.
+    let here = env::current_exe()
+        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
+    let pixmill = format!("pixmill{}", env::consts::EXE_SUFFIX);
+    let mut command = Command::new(here.with_file_name(pixmill));
+    command.args(words);
     become_it(command)
+}
+
+/// In the dev profile, which optimises what touches pixels, and with the features of the whole
+/// workspace: `cargo run --package pixmill-cli` would settle on fewer, and the tests would then build
+/// core and half of its dependencies a second time.
+fn build() -> Result<(), Failure> {
+    let status = cargo()
+        .args(["build", "--workspace", "--all-features", "--bin", "pixmill"])
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::Task("pixmill could not be built.".to_owned()))
+    }
 }
 
 /// Turns this process into the command, so that Ctrl-C and kill reach `pixmill` itself and nobody
@@ -50,7 +70,7 @@ fn become_it(mut command: Command) -> Result<ExitCode, Failure> {
     use std::os::unix::process::CommandExt as _;
     let error = command.exec();
     Err(Failure::Task(format!(
-        "cargo could not be started: {error}"
+        "pixmill could not be started: {error}"
     )))
 }
 
@@ -58,7 +78,7 @@ fn become_it(mut command: Command) -> Result<ExitCode, Failure> {
 fn become_it(mut command: Command) -> Result<ExitCode, Failure> {
     let status = command
         .status()
-        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
+        .map_err(|error| Failure::Task(format!("pixmill could not be started: {error}")))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
