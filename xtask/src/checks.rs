@@ -105,7 +105,7 @@ fn test_steps() -> Vec<Step> {
     let tests = if is_there("cargo-nextest") {
         "nextest run --workspace --all-features"
     } else {
-        "test --workspace --all-features --lib --bins --tests --examples"
+        "test --workspace --all-features --lib --bins --tests --examples --no-fail-fast"
     };
     vec![
         Step::new("doc tests", "test --workspace --all-features --doc"),
