@@ -19,4 +19,6 @@ pub mod ports;
 pub mod signal;
 
 pub use error::{Error, ImageError, StoreError};
+pub use process::Processor;
 pub use recipe::Recipe;
+pub use render::render;
