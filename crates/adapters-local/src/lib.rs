@@ -1,1 +1,14 @@
-//! .
+//! Pixmill on one machine: a folder as a blob store, a walk over a folder of sources, metrics as
+//! JSON lines or Prometheus text, and alerts on the console.
+//!
+//! [`FolderStore`] runs its file calls on tokio's blocking threads, so it must be used inside a
+//! tokio runtime. Nothing else here needs one.
+
+mod etag;
+mod folder_store;
+mod listing;
+mod os_error;
+mod store_lock;
+mod temporary;
+
+pub use folder_store::FolderStore;
