@@ -4,11 +4,21 @@
 //! [`FolderStore`] runs its file calls on tokio's blocking threads, so it must be used inside a
 //! tokio runtime. Nothing else here needs one.
 
-mod etag;
 mod folder_store;
+mod walk;
+
+mod console_alerts;
+mod json_lines;
+mod prometheus_text;
+
+mod etag;
 mod listing;
 mod os_error;
 mod store_lock;
 mod temporary;
 
+pub use console_alerts::ConsoleAlerts;
 pub use folder_store::FolderStore;
+pub use json_lines::JsonLines;
+pub use prometheus_text::PrometheusText;
+pub use walk::{Entry, Kind, Walk, walk};

@@ -7,7 +7,7 @@ use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsS
 use cap_std::fs::{Dir, OpenOptions};
 
 /// Our own folder inside the root.
-const OWN_FOLDER: &str = ".pixmill";
+pub(crate) const OWN_FOLDER: &str = ".pixmill";
 /// The lock's name inside the root; no key may claim it.
 pub(crate) const LOCK_FILE: &str = ".pixmill/lock";
 

@@ -4,6 +4,11 @@
 //! name. The promises assume nothing of files or of a service: an adapter may refuse odd names
 //! with `Denied` and may drop metadata, but whatever it accepts it must keep.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a promise panics when it is broken: that is all it is for"
+)]
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -545,7 +550,7 @@ pub async fn a_listing_outlives_the_call_and_may_be_dropped_early(store: Arc<dyn
     put(&*store, "a", "x").await;
     put(&*store, "b", "x").await;
     let mut listing = {
-        let prefix = String::from("");
+        let prefix = String::new();
         store.list(&prefix)
     };
     listing.next().await.expect("a line").expect("no error");
