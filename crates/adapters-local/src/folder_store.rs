@@ -496,3 +496,39 @@ fn sync_folders_above(root: &Dir, parent: &str) -> io::Result<()> {
     }
     sync_folder(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(file: &File) -> Stamp {
+        Stamp::of(&file.metadata().expect("metadata")).expect("a time")
+    }
+
+    #[test]
+    fn a_file_that_is_changed_while_it_is_being_read_is_refused() {
+        let grow = |mut file: &File| file.write_all(b"more");
+        let shrink = |file: &File| file.set_len(3);
+        let touch = |file: &File| file.set_modified(SystemTime::UNIX_EPOCH);
+        for change in [grow, shrink, touch] as [fn(&File) -> io::Result<()>; 3] {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(b"0123456789").expect("room for it");
+            let before = stamp(&file);
+            assert_eq!(read_part(&file, 2..4, before).expect("steady"), b"23");
+            change(&file).expect("a change");
+            let error = read_part(&file, 0..10, before).expect_err("changed");
+            let error = reading_error("a", error);
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            let words = error.to_string();
+            assert!(words.contains("changed while it was being read"), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_limit_beyond_all_memory_is_an_error_and_no_abort() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(1 << 62).ok();
+        let before = stamp(&file);
+        assert!(read_part(&file, 0..1 << 62, before).is_err());
+    }
+}
