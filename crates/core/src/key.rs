@@ -344,7 +344,8 @@ fn shorten(key: &str) -> String {
     let (dir, name) = (&key[..slash], &key[slash..]);
     let hash = short_hash(dir);
     let room = MAX_KEY_BYTES - MAX_PART_BYTES - 2 - hash.len();
-    let head = prefix(dir, room).trim_end_matches('/');
+    // A cut must not leave `.`, `..` or nothing as the last part.
+    let head = prefix(dir, room).trim_end_matches(['/', '.']);
     // The hash is a part of its own: glued to `head`'s last part it could pass 255 bytes.
     format!("{head}/{hash}{name}")
 }

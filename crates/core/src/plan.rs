@@ -18,7 +18,7 @@ use crate::outcome::SkipReason;
 use crate::ports::{BlobStore, Listed};
 use crate::process::{CALLS_AT_ONCE, Foreign, Processor, foreign_file, probe_source};
 use crate::recipe::Recipe;
-use crate::render::{RENDER_REVISION, admit, engine, predict};
+use crate::render::{RENDER_REVISION, admissible, engine, predict};
 
 /// A source that may be processed.
 #[derive(Clone)]
@@ -191,7 +191,9 @@ impl Processor {
         let found: Vec<Found> = found.try_collect().await?;
         let orphans = self.orphans(&candidates, &listing).await?;
 
-        let manifests = found.iter().filter_map(|f| f.manifest.as_ref()?.as_ref().ok());
+        let manifests = found
+            .iter()
+            .filter_map(|f| f.manifest.as_ref()?.as_ref().ok());
         let ours: BTreeSet<&str> = manifests
             .chain(orphans.iter().map(|(_, manifest)| manifest))
             .flat_map(Manifest::claimed_keys)
@@ -252,7 +254,9 @@ impl Processor {
             && manifest.source.bytes == source.size
             && !is_same_object(manifest, source)
         {
-            found.same_content = self.has_content(&candidate, &manifest.source.sha256).await?;
+            found.same_content = self
+                .has_content(&candidate, &manifest.source.sha256)
+                .await?;
         }
         Ok(found)
     }
@@ -264,7 +268,11 @@ impl Processor {
 
     async fn has_content(&self, candidate: &Candidate, sha256: &str) -> Result<bool, Error> {
         let limit = self.recipe.limits.input_bytes;
-        match candidate.sources.get(&candidate.listed.key, limit, None).await {
+        match candidate
+            .sources
+            .get(&candidate.listed.key, limit, None)
+            .await
+        {
             Ok(fetched) => {
                 let hash = move || hex::encode(Sha256::digest(fetched.bytes));
                 Ok(self.run(hash).await? == sha256)
@@ -311,12 +319,7 @@ impl Processor {
     }
 
     /// What follows for one source from what was found.
-    fn decide(
-        &self,
-        source: &Listed,
-        found: &Found,
-        listing: &BTreeMap<String, Listed>,
-    ) -> Action {
+    fn decide(&self, source: &Listed, found: &Found, listing: &BTreeMap<String, Listed>) -> Action {
         let force = self.options.force;
         let careful = self.options.foreign == Foreign::Refuse && !force;
         if let Some(failure) = &found.failure
@@ -342,7 +345,10 @@ impl Processor {
         if careful {
             let keys = self.recipe.early_keys(&source.key).unwrap_or_default();
             let claimed = |key: &String| manifest.is_some_and(|m| m.claims(key));
-            if let Some(key) = keys.iter().find(|k| listing.contains_key(*k) && !claimed(k)) {
+            if let Some(key) = keys
+                .iter()
+                .find(|k| listing.contains_key(*k) && !claimed(k))
+            {
                 return Action::Refused(Error::new(Stage::Plan, foreign_file(key)));
             }
         }
@@ -387,7 +393,7 @@ impl Processor {
                 return item;
             }
         };
-        match info.and_then(|info| admit(&info, &self.recipe).map(|()| info)) {
+        match info.and_then(|info| admissible(&info, &self.recipe).map(|()| info)) {
             Ok(info) => {
                 let threads = self.options.threads.get();
                 let prediction = predict(&info, source.size, &self.recipe, threads);
@@ -461,7 +467,9 @@ fn is_meant_as_picture(key: &str, sniffed: Sniffed) -> bool {
         Sniffed::Picture(Format::Pdf) => false,
         Sniffed::Picture(_) => true,
         _ => key.rsplit_once('.').is_some_and(|(_, ext)| {
-            EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(ext))
+            EXTENSIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(ext))
         }),
     }
 }
@@ -492,7 +500,11 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
     let mut keys: Vec<Vec<String>> = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         let writes = item.action.renders() || matches!(item.action, Action::Keep { .. });
-        let mine = if writes { keys_of(recipe, item) } else { Vec::new() };
+        let mine = if writes {
+            keys_of(recipe, item)
+        } else {
+            Vec::new()
+        };
         for key in &mine {
             owners.entry(fold(key)).or_default().push(at);
         }
@@ -515,16 +527,19 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
             }
             for ancestor in ancestors(&folded) {
                 for other in owners.get(ancestor).into_iter().flatten() {
-                    clash(at, *other, &format!("need {ancestor:?} as a file and a folder at once with this one"));
+                    clash(
+                        at,
+                        *other,
+                        &format!("need {ancestor:?} as a file and a folder at once with this one"),
+                    );
                 }
             }
         }
     }
     for (item, words) in items.iter_mut().zip(found) {
         if let Some(words) = words {
-            let words = format!(
-                "{words}; rename one, or use an output.key with the whole {{path}} in it"
-            );
+            let words =
+                format!("{words}; rename one, or use an output.key with the whole {{path}} in it");
             item.action = Action::Collision(Error::new(Stage::Plan, Cause::Name(words)));
         }
     }

@@ -38,7 +38,8 @@ use crate::outcome::{Done, Outcome, SkipReason};
 use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
 use crate::recipe::{Recipe, Variant};
 use crate::render::{
-    Made, RENDER_REVISION, RenderOptions, Renditions, Stop, Treated, engine, probe, render_variants,
+    Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, Stop, engine, probe,
+    render_variants,
 };
 use crate::signal::{Finished, Signal};
 
@@ -329,7 +330,9 @@ impl Processor {
             && records.len() == self.recipe.variants.len()
             && manifest.variants.len() == records.len()
         {
-            return self.confirm_unchanged(job, &before, manifest, &source).await;
+            return self
+                .confirm_unchanged(job, &before, manifest, &source)
+                .await;
         }
         let rendered = match self.render(&source, &records, memory).await {
             Ok(rendered) => rendered,
@@ -365,10 +368,7 @@ impl Processor {
         })
     }
 
-    async fn read_manifest(
-        &self,
-        source: &str,
-    ) -> Result<(Option<Manifest>, Option<Etag>), Error> {
+    async fn read_manifest(&self, source: &str) -> Result<(Option<Manifest>, Option<Etag>), Error> {
         let key = self.recipe.output.manifest_key(source);
         let Some(fetched) = self.read_record(&key).await? else {
             return Ok((None, None));
@@ -403,7 +403,9 @@ impl Processor {
         let prefix = self.recipe.output.key.lies_under_path().then(|| {
             let manifest = self.recipe.output.manifest_key(source);
             let folder = manifest.rsplit_once('/').map(|(folder, _)| folder);
-            folder.map(|folder| format!("{folder}/")).unwrap_or_default()
+            folder
+                .map(|folder| format!("{folder}/"))
+                .unwrap_or_default()
         });
         let prefix = prefix.filter(|p| !p.is_empty() && keys.iter().all(|key| key.starts_with(p)));
         if let Some(prefix) = prefix {
@@ -412,8 +414,8 @@ impl Processor {
             let pairs = ours.map_ok(|line| (line.key.clone(), line));
             return pairs.try_collect().await.map_err(fail);
         }
-        let heads = futures_util::stream::iter(keys).map(async |key| {
-            match self.output.head(&key).await {
+        let heads =
+            futures_util::stream::iter(keys).map(async |key| match self.output.head(&key).await {
                 Ok(head) => Ok(Some((
                     key.clone(),
                     Listed {
@@ -424,8 +426,7 @@ impl Processor {
                 ))),
                 Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
                 Err(error) => Err(fail(error)),
-            }
-        });
+            });
         let heads = heads.buffer_unordered(CALLS_AT_ONCE);
         heads
             .try_filter_map(|found| std::future::ready(Ok(found)))
@@ -445,8 +446,7 @@ impl Processor {
     async fn fetch(&self, key: &str, memory: &mut Memory) -> Result<Source, Error> {
         let started = Instant::now();
         let limit = self.recipe.limits.input_bytes;
-        let Fetched { bytes, head } =
-            fetch_part(self.sources.as_ref(), key, limit, None).await?;
+        let Fetched { bytes, head } = fetch_part(self.sources.as_ref(), key, limit, None).await?;
         memory.image_size = Some(head.size);
         let threshold = self.recipe.limits.large_bytes;
         if head.size > threshold && !std::mem::replace(&mut memory.large_reported, true) {
@@ -457,7 +457,9 @@ impl Processor {
             });
         }
         let hashed = bytes.clone();
-        let sha256 = self.run(move || hex::encode(Sha256::digest(hashed))).await?;
+        let sha256 = self
+            .run(move || hex::encode(Sha256::digest(hashed)))
+            .await?;
         memory.spent(Stage::Fetch, started.elapsed());
         Ok(Source {
             bytes,
@@ -573,7 +575,9 @@ impl Processor {
         memory: &mut Memory,
     ) -> Result<Pass, Error> {
         let set = self.compose(job, before, source, good, rendered)?;
-        memory.keys.extend(set.blobs.iter().map(|(key, _)| key.clone()));
+        memory
+            .keys
+            .extend(set.blobs.iter().map(|(key, _)| key.clone()));
         self.check_foreign(before, &set)?;
         let started = Instant::now();
         let mut manifest_condition = before.manifest_condition();
@@ -656,8 +660,8 @@ impl Processor {
             let digest = self.recipe.variant_digest(variant);
             names.push(variant.name.clone());
             let (rendition, skipped) = match &rendition.result {
-                Treated::Skipped(reason) => (None, Some(reason.clone())),
-                Treated::Made(made) => {
+                RenditionResult::Skipped(reason) => (None, Some(reason.clone())),
+                RenditionResult::Made(made) => {
                     let record = self.rendition_record(job, variant, made);
                     let blob = rendition_blob(job, variant, made);
                     blobs.push((record.key.clone(), blob));
@@ -818,7 +822,9 @@ impl Processor {
         condition: Condition,
     ) -> Result<Head, Error> {
         let key = self.recipe.output.manifest_key(source);
-        let put = self.output.put(&key, json_blob(manifest.to_json()), condition);
+        let put = self
+            .output
+            .put(&key, json_blob(manifest.to_json()), condition);
         put.await.map_err(|error| Error::new(Stage::Record, error))
     }
 
@@ -838,13 +844,16 @@ impl Processor {
         let old = self.read_record(&failed_key).await?;
         let now = match self.sources.head(&job.source).await {
             Ok(head) => head,
-            Err(e) if e.kind() == StoreErrorKind::NotFound => return Ok(Pass::Again(Stage::Record)),
+            Err(e) if e.kind() == StoreErrorKind::NotFound => {
+                return Ok(Pass::Again(Stage::Record));
+            }
             Err(e) => return Err(Error::new(Stage::Record, e)),
         };
         if source.is_some_and(|source| source.head.etag != now.etag) {
             return Ok(Pass::Again(Stage::Record));
         }
-        self.mark_replaced(job, before, source, &now, &error).await?;
+        self.mark_replaced(job, before, source, &now, &error)
+            .await?;
         let record = FailureRecord {
             failure_version: FAILURE_VERSION,
             source: job.source.clone(),
@@ -1064,9 +1073,12 @@ fn merge_warnings(
         variant.is_none_or(|name| recipe.variants.iter().any(|v| v.name == *name))
     };
     let kept = match (old, rendered) {
-        (Some(old), Some(_)) if names.len() < recipe.variants.len() => {
-            old.warnings.iter().filter(|w| !is_new(w)).cloned().collect()
-        }
+        (Some(old), Some(_)) if names.len() < recipe.variants.len() => old
+            .warnings
+            .iter()
+            .filter(|w| !is_new(w))
+            .cloned()
+            .collect(),
         (Some(old), None) => old.warnings.clone(),
         _ => Vec::new(),
     };
