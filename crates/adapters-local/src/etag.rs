@@ -46,6 +46,13 @@ impl Stamp {
     }
 }
 
+/// The size in bytes and the etag that a [`FolderStore`](crate::FolderStore) gives the file at
+/// `path`, links followed.
+pub fn stamp(path: impl AsRef<std::path::Path>) -> io::Result<(u64, Etag)> {
+    let stamp = Stamp::of(&std::fs::metadata(path)?)?;
+    Ok((stamp.size, stamp.etag()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

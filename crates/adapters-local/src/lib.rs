@@ -18,6 +18,7 @@ mod store_lock;
 mod temporary;
 
 pub use console_alerts::ConsoleAlerts;
+pub use etag::stamp;
 pub use folder_store::FolderStore;
 pub use json_lines::JsonLines;
 pub use prometheus_text::PrometheusText;

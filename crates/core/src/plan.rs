@@ -23,6 +23,8 @@ use crate::render::{RENDER_REVISION, admissible, engine, predict};
 /// A source that may be processed.
 #[derive(Clone)]
 pub struct Candidate {
+    /// What people call it: a path, most likely.
+    pub name: String,
     /// Its key, size and etag in its store.
     pub listed: Listed,
     /// Its store.
@@ -499,6 +501,7 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
     let mut owners: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut keys: Vec<Vec<String>> = Vec::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
+        // What is refused or skipped writes nothing.
         let writes = item.action.renders() || matches!(item.action, Action::Keep { .. });
         let mine = if writes {
             keys_of(recipe, item)
@@ -514,7 +517,7 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
     let mut clash = |one: usize, other: usize, words: &str| {
         if one != other {
             for (here, there) in [(one, other), (other, one)] {
-                let there = &items[there].candidate.listed.key;
+                let there = &items[there].candidate.name;
                 found[here].get_or_insert_with(|| format!("{there:?} would {words}"));
             }
         }

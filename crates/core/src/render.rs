@@ -205,6 +205,16 @@ pub fn admissible(info: &Info, recipe: &Recipe) -> Result<(), Error> {
     checked.map_err(|error| Error::new(Stage::Probe, error))
 }
 
+/// The size in pixels (width, height) that each variant of `recipe` would have, in the recipe's
+/// order, or in words why this source can't have it.
+pub fn outline(info: &Info, recipe: &Recipe) -> Vec<Result<(u32, u32), String>> {
+    let sizes = recipe.variants.iter().map(|variant| {
+        let plan = plan(recipe, variant, info).map_err(|error| error.to_string())?;
+        plan.skip.map_or(Ok(plan.placement.canvas), Err)
+    });
+    sizes.collect()
+}
+
 /// Makes every variant of `recipe` from the picture in `bytes`, on the caller's thread alone.
 ///
 /// Fails as [`render_variants`] does.
