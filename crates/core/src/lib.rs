@@ -5,6 +5,11 @@ pub mod key;
 pub mod recipe;
 
 pub mod image;
+pub mod render;
+
+pub mod job;
+pub mod plan;
+pub mod process;
 
 pub mod alert;
 pub mod manifest;
@@ -14,4 +19,6 @@ pub mod ports;
 pub mod signal;
 
 pub use error::{Error, ImageError, StoreError};
+pub use process::Processor;
 pub use recipe::Recipe;
+pub use render::render;

@@ -1,9 +1,24 @@
 //! From bytes to pixels to bytes, one small step a file, in the order in which a picture meets
-//! them: decode, orient, color, resize, encode. Each takes a value and returns a value.
+//! them: sniff, probe, decode, color, orient, geometry, resize, encode. Each takes a value and
+//! returns a value; [`crate::render`] strings them together.
+
+pub(crate) mod color;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod geometry;
+pub(crate) mod metadata;
+pub(crate) mod orient;
+pub(crate) mod picture;
+pub(crate) mod probe;
+pub(crate) mod resize;
+pub(crate) mod sniff;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use probe::{ColorModel, Info};
+pub use sniff::{Sniffed, sniff};
 
 /// What a file is, as its first bytes say; never its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,186 @@
+//! A `TurboJPEG` handle that is always destroyed, and the four calls made on it.
+
+use std::ffi::{CStr, c_int};
+use std::ptr::{self, NonNull};
+
+use turbojpeg_sys as tj;
+
+use super::message::{self, Failure};
+use super::{Layout, MAX_SIDE};
+use crate::{Error, buffer};
+
+/// One use of libjpeg-turbo. Never reused after a failure: the library doesn't reset its parser then.
+pub(super) struct Handle(NonNull<std::ffi::c_void>);
+
+impl Handle {
+    pub(super) fn for_reading() -> Result<Self, Error> {
+        Self::new(tj::TJINIT_TJINIT_DECOMPRESS)
+    }
+
+    pub(super) fn for_writing() -> Result<Self, Error> {
+        Self::new(tj::TJINIT_TJINIT_COMPRESS)
+    }
+
+    fn new(kind: tj::TJINIT) -> Result<Self, Error> {
+        // SAFETY: takes no pointers. It only fails for want of memory, as the kind is a valid one.
+        let handle = unsafe { tj::tj3Init(kind.cast_signed()) };
+        NonNull::new(handle).map(Self).ok_or(Error::Memory)
+    }
+
+    pub(super) fn set(&mut self, parameter: tj::TJPARAM, value: c_int) -> Result<(), Error> {
+        // SAFETY: the handle is alive; an unknown parameter or value is an error, not undefined.
+        match unsafe { tj::tj3Set(self.0.as_ptr(), parameter.cast_signed(), value) } {
+            0 => Ok(()),
+            _ => Err(Error::Input(self.message())),
+        }
+    }
+
+    pub(super) fn get(&self, parameter: tj::TJPARAM) -> c_int {
+        // SAFETY: the handle is alive; an unknown parameter gives -1.
+        unsafe { tj::tj3Get(self.0.as_ptr(), parameter.cast_signed()) }
+    }
+
+    /// Reads `jpeg` up to its first scan. The parameters then describe the picture; the width is
+    /// below 1 when there is none.
+    pub(super) fn read_header(&mut self, jpeg: &[u8]) -> Result<(), Failure> {
+        if jpeg.is_empty() {
+            return Err(Failure::Fatal(Error::Truncated));
+        }
+        // SAFETY: the handle is alive and made for reading; `jpeg` outlives the call, which keeps
+        // no pointer that a later call would follow before setting it anew.
+        match unsafe {
+            tj::tj3DecompressHeader(self.0.as_ptr(), jpeg.as_ptr(), jpeg.len() as tj::size_t)
+        } {
+            0 => Ok(()),
+            _ => Err(message::failure(self.message())),
+        }
+    }
+
+    /// Decodes `jpeg`, whose header this handle has just read without failing (a warning aside),
+    /// into `pixels`. After a warning that it was not told to stop at, `pixels` is complete.
+    pub(super) fn read_pixels(
+        &mut self,
+        jpeg: &[u8],
+        layout: Layout,
+        pixels: &mut [u8],
+    ) -> Result<(), Failure> {
+        let width = usize::try_from(self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH)).unwrap_or(0);
+        let height = usize::try_from(self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT)).unwrap_or(0);
+        let row = width * layout.bytes_per_pixel();
+        assert!(
+            row > 0 && row * height == pixels.len(),
+            "the buffer is of the picture's size"
+        );
+        let row = c_int::try_from(row).map_err(|_| Failure::Fatal(Error::Memory))?;
+        // SAFETY: the handle is alive and made for reading. The library writes rows of the stated
+        // pitch from the start of `pixels`, as many as the picture is high: the sizes were read by
+        // `read_header` from the same bytes, no scaling or cropping is set, and the assertion
+        // above says that they fit.
+        let code = unsafe {
+            tj::tj3Decompress8(
+                self.0.as_ptr(),
+                jpeg.as_ptr(),
+                jpeg.len() as tj::size_t,
+                pixels.as_mut_ptr(),
+                row,
+                pixel_format(layout),
+            )
+        };
+        match code {
+            0 => Ok(()),
+            _ => Err(message::failure(self.message())),
+        }
+    }
+
+    /// Encodes `pixels`, which must be exactly `width` x `height` of `layout`.
+    pub(super) fn write(
+        &mut self,
+        pixels: &[u8],
+        (width, height): (u32, u32),
+        layout: Layout,
+    ) -> Result<Vec<u8>, Error> {
+        buffer::check_pixels(
+            pixels,
+            (width, height),
+            layout.bytes_per_pixel(),
+            ("JPEG", MAX_SIDE),
+        )?;
+        let side = |pixels: u32| c_int::try_from(pixels).map_err(|_| Error::Memory);
+        let mut jpeg = OwnedByLibrary {
+            start: ptr::null_mut(),
+            len: 0,
+        };
+        // SAFETY: the handle is alive and made for writing; `pixels` has just been checked to hold
+        // all rows (pitch 0: nothing between them); the library allocates the output, as `start`
+        // is null, and leaves a pointer to free there on failure too.
+        let code = unsafe {
+            tj::tj3Compress8(
+                self.0.as_ptr(),
+                pixels.as_ptr(),
+                side(width)?,
+                0,
+                side(height)?,
+                pixel_format(layout),
+                &raw mut jpeg.start,
+                &raw mut jpeg.len,
+            )
+        };
+        if code != 0 {
+            let text = self.message();
+            return Err(match message::failure(text.clone()) {
+                Failure::Fatal(Error::Memory) => Error::Memory,
+                _ => Error::Encode(text),
+            });
+        }
+        buffer::concat(&[jpeg.bytes()])
+    }
+
+    /// The text of the error or of the first warning of the last call, which must have failed.
+    fn message(&self) -> String {
+        // SAFETY: the handle is alive; the answer is a string with a final NUL in the handle or in
+        // this thread's storage, copied before anything can overwrite it.
+        unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0.as_ptr())) }
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: made by `tj3Init`, destroyed only here.
+        unsafe { tj::tj3Destroy(self.0.as_ptr()) }
+    }
+}
+
+/// A buffer that libjpeg-turbo allocated, or none yet.
+struct OwnedByLibrary {
+    start: *mut u8,
+    len: tj::size_t,
+}
+
+impl OwnedByLibrary {
+    fn bytes(&self) -> &[u8] {
+        if self.start.is_null() {
+            return &[];
+        }
+        let len = usize::try_from(self.len).expect("what is in memory has a length");
+        // SAFETY: after a successful call the library has written `len` bytes from `start`, and
+        // nobody else has the pointer.
+        unsafe { std::slice::from_raw_parts(self.start, len) }
+    }
+}
+
+impl Drop for OwnedByLibrary {
+    fn drop(&mut self) {
+        // SAFETY: null, or a block of the library's allocator that is freed only here.
+        unsafe { tj::tj3Free(self.start.cast()) }
+    }
+}
+
+fn pixel_format(layout: Layout) -> c_int {
+    match layout {
+        Layout::Gray => tj::TJPF_TJPF_GRAY,
+        Layout::Rgb => tj::TJPF_TJPF_RGB,
+        Layout::Cmyk => tj::TJPF_TJPF_CMYK,
+    }
+}

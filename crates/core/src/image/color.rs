@@ -1,0 +1,380 @@
+//! Color to sRGB by the embedded profile, or left as it is with the profile handed on.
+//!
+//! Conversions are relative colorimetric: white becomes white, and what sRGB can't show is clipped.
+//! Without a profile, gray and RGB are taken for sRGB (a PNG's `gAMA` and `cHRM` alone are ignored)
+//! and inks are converted by `(255 - ink) * (255 - black) / 255`.
+
+use moxcms::{
+    ColorProfile, DataColorSpace, Layout as Order, ProfileText, RenderingIntent,
+    Transform8BitExecutor, TransformOptions,
+};
+
+use super::picture::{Layout, Picture};
+use super::{Warning, WarningCode};
+use crate::recipe::ColorRule;
+
+/// A picture whose colors are as the recipe wants them.
+pub(crate) struct Colored {
+    pub(crate) picture: Picture,
+    /// The profile that its numbers are to be read by, when the recipe keeps profiles.
+    pub(crate) profile: Option<Vec<u8>>,
+    pub(crate) warning: Option<Warning>,
+}
+
+/// Pixels that are converted in one go. A fixed number, counted from the picture's first pixel, so
+/// that vector code and its leftovers fall on the same pixels at any number of threads.
+const PIECE: usize = 4096;
+
+/// Treats `picture` by `rule`, given the profile embedded in its file. CMYK becomes sRGB under
+/// every rule, because no format that is written here holds inks.
+pub(crate) fn treat(
+    rule: ColorRule,
+    mut picture: Picture,
+    profile: Option<Vec<u8>>,
+    threads: usize,
+) -> Colored {
+    let parsed = profile.as_deref().map(|icc| parse(icc, picture.layout));
+    if rule == ColorRule::Keep && picture.layout != Layout::Cmyk {
+        let broken = matches!(parsed, Some(Err(_)));
+        return Colored {
+            picture,
+            profile: profile.filter(|_| !broken),
+            warning: parsed.and_then(Result::err).as_deref().map(broken_profile),
+        };
+    }
+    let conversion = parsed.map(|parsed| parsed.and_then(|p| conversion(&p, picture.layout)));
+    let mut warning = None;
+    match conversion {
+        Some(Ok(conversion)) => picture = convert(picture, &conversion, threads),
+        Some(Err(why)) => warning = Some(broken_profile(&why)),
+        None => {}
+    }
+    if picture.layout == Layout::Cmyk {
+        picture = inks_to_rgb(picture, |from, to| {
+            for ([c, m, y, k], rgb) in from
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .zip(to.as_chunks_mut::<3>().0)
+            {
+                *rgb = [c, m, y].map(|ink| multiplied(255 - ink, 255 - k));
+            }
+        });
+    }
+    Colored {
+        picture,
+        profile: None,
+        warning,
+    }
+}
+
+fn broken_profile(why: &str) -> Warning {
+    Warning {
+        code: WarningCode::ProfileBroken,
+        detail: format!("the embedded color profile can't be used ({why}); sRGB was assumed"),
+        variant: None,
+    }
+}
+
+/// The description that a profile gives of itself.
+pub(crate) fn describe(icc: &[u8]) -> String {
+    let Ok(profile) = ColorProfile::new_from_slice(icc) else {
+        return "a broken profile".to_owned();
+    };
+    let text = match profile.description {
+        Some(ProfileText::PlainString(text)) => text,
+        Some(ProfileText::Localizable(texts)) => {
+            let english = texts.iter().find(|text| text.language == "en");
+            let chosen = english.or(texts.first());
+            chosen.map(|text| text.value.clone()).unwrap_or_default()
+        }
+        Some(ProfileText::Description(text)) if !text.ascii_string.is_empty() => text.ascii_string,
+        Some(ProfileText::Description(text)) => text.unicode_string,
+        None => String::new(),
+    };
+    let text: String = text.chars().filter(|c| !c.is_control()).take(256).collect();
+    if text.trim().is_empty() {
+        "a profile without a name".to_owned()
+    } else {
+        text.trim().to_owned()
+    }
+}
+
+fn parse(icc: &[u8], layout: Layout) -> Result<ColorProfile, String> {
+    let profile = ColorProfile::new_from_slice(icc).map_err(|error| format!("{error}"))?;
+    let fits = match profile.color_space {
+        // Gray pixels in an RGB space are those with three equal samples.
+        DataColorSpace::Rgb => layout != Layout::Cmyk,
+        DataColorSpace::Gray => layout.is_gray(),
+        DataColorSpace::Cmyk => layout == Layout::Cmyk,
+        _ => false,
+    };
+    if fits {
+        Ok(profile)
+    } else {
+        Err(format!(
+            "it describes {:?}, the picture is {layout:?}",
+            profile.color_space
+        ))
+    }
+}
+
+/// Whether `icc` can describe pixels of `layout`.
+pub(crate) fn describes(icc: &[u8], layout: Layout) -> bool {
+    let space = ColorProfile::new_from_slice(icc).map(|profile| profile.color_space);
+    match layout {
+        Layout::Gray | Layout::GrayAlpha => space == Ok(DataColorSpace::Gray),
+        Layout::Rgb | Layout::Rgba => space == Ok(DataColorSpace::Rgb),
+        Layout::Cmyk => space == Ok(DataColorSpace::Cmyk),
+    }
+}
+
+/// How the samples of one picture become sRGB.
+enum Conversion {
+    /// They are already.
+    None,
+    /// Gray by a table.
+    Table(Box<[u8; 256]>),
+    /// As many samples out as in.
+    Same(std::sync::Arc<Transform8BitExecutor>),
+    /// Four inks to three lights.
+    Inks(std::sync::Arc<Transform8BitExecutor>),
+}
+
+fn conversion(profile: &ColorProfile, layout: Layout) -> Result<Conversion, String> {
+    let options = TransformOptions {
+        rendering_intent: RenderingIntent::RelativeColorimetric,
+        ..TransformOptions::default()
+    };
+    let srgb = ColorProfile::new_srgb();
+    let transform = |from, to| {
+        profile
+            .create_transform_8bit(from, &srgb, to, options)
+            .map_err(|error| format!("{error}"))
+    };
+    let run = |transform: &Transform8BitExecutor, from: &[u8], to: &mut [u8]| {
+        transform.transform(from, to).map_err(|e| format!("{e}"))
+    };
+    match layout {
+        Layout::Gray | Layout::GrayAlpha => {
+            let mut lights = [0; 768];
+            if profile.color_space == DataColorSpace::Gray {
+                let ramp: [u8; 256] = std::array::from_fn(|v| v.to_le_bytes()[0]);
+                run(&*transform(Order::Gray, Order::Rgb)?, &ramp, &mut lights)?;
+            } else {
+                let ramp: [u8; 768] = std::array::from_fn(|v| (v / 3).to_le_bytes()[0]);
+                run(&*transform(Order::Rgb, Order::Rgb)?, &ramp, &mut lights)?;
+            }
+            // Green carries most of what is seen as light.
+            let table: [u8; 256] = std::array::from_fn(|v| lights[v * 3 + 1]);
+            let same = (0..=255)
+                .zip(table)
+                .all(|(v, to): (u8, u8)| v.abs_diff(to) <= 1);
+            Ok(if same {
+                Conversion::None
+            } else {
+                Conversion::Table(Box::new(table))
+            })
+        }
+        Layout::Rgb | Layout::Rgba => {
+            let probe = transform(Order::Rgb, Order::Rgb)?;
+            let mut steps = Vec::with_capacity(18 * 18 * 18 * 3);
+            for r in (0..=255).step_by(15) {
+                for g in (0..=255).step_by(15) {
+                    steps.extend((0..=255).step_by(15).flat_map(|b| [r, g, b]));
+                }
+            }
+            let mut lights = vec![0; steps.len()];
+            run(&*probe, &steps, &mut lights)?;
+            // By what it does, not by its name: there are many sRGB profiles, and some liars.
+            if steps.iter().zip(&lights).all(|(a, b)| a.abs_diff(*b) <= 1) {
+                return Ok(Conversion::None);
+            }
+            Ok(Conversion::Same(if layout == Layout::Rgba {
+                transform(Order::Rgba, Order::Rgba)?
+            } else {
+                probe
+            }))
+        }
+        Layout::Cmyk => {
+            let inks = transform(Order::Rgba, Order::Rgb)?;
+            let mut lights = [0; 3 * 16];
+            run(&*inks, &[0; 4 * 16], &mut lights)?;
+            Ok(Conversion::Inks(inks))
+        }
+    }
+}
+
+fn convert(mut picture: Picture, conversion: &Conversion, threads: usize) -> Picture {
+    match conversion {
+        Conversion::None => picture,
+        Conversion::Table(table) => {
+            for pixel in picture.data.chunks_exact_mut(picture.layout.channels()) {
+                pixel[0] = table[usize::from(pixel[0])];
+            }
+            picture
+        }
+        Conversion::Same(transform) => {
+            convert_pieces(&mut picture, &**transform, threads);
+            picture
+        }
+        Conversion::Inks(transform) => inks_to_rgb(picture, |from, to| run(&**transform, from, to)),
+    }
+}
+
+/// Runs a transform that has run before, on slices of the right lengths.
+fn run(transform: &Transform8BitExecutor, from: &[u8], to: &mut [u8]) {
+    transform
+        .transform(from, to)
+        .expect("a transform that was tried takes whole pixels");
+}
+
+/// Converts in place, each thread a run of whole pieces.
+fn convert_pieces(picture: &mut Picture, transform: &Transform8BitExecutor, threads: usize) {
+    let piece = PIECE * picture.layout.channels();
+    let share = picture.data.len().div_ceil(piece).div_ceil(threads.max(1)) * piece;
+    let work = |band: &mut [u8]| {
+        let mut before = vec![0; piece.min(band.len())];
+        for pixels in band.chunks_mut(piece) {
+            let before = &mut before[..pixels.len()];
+            before.copy_from_slice(pixels);
+            run(transform, before, pixels);
+        }
+    };
+    let mut bands = picture.data.chunks_mut(share.max(1));
+    let first = bands.next();
+    std::thread::scope(|scope| {
+        let mut handles = Vec::new();
+        for band in bands {
+            handles.push(scope.spawn(|| work(band)));
+        }
+        if let Some(band) = first {
+            work(band);
+        }
+        for handle in handles {
+            if let Err(panic) = handle.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    });
+}
+
+/// Converts in place: three bytes are written for four that have been read.
+fn inks_to_rgb(mut picture: Picture, convert: impl Fn(&[u8], &mut [u8])) -> Picture {
+    let pixels = picture.data.len() / 4;
+    let mut before = vec![0; PIECE.min(pixels) * 4];
+    for start in (0..pixels).step_by(PIECE) {
+        let count = PIECE.min(pixels - start);
+        let before = &mut before[..count * 4];
+        before.copy_from_slice(&picture.data[start * 4..][..count * 4]);
+        convert(before, &mut picture.data[start * 3..][..count * 3]);
+    }
+    picture.data.truncate(pixels * 3);
+    picture.data.shrink_to_fit();
+    picture.layout = Layout::Rgb;
+    picture
+}
+
+fn multiplied(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b);
+    u8::try_from((product + 127) / 255).unwrap_or(255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(layout: Layout, width: u32, height: u32) -> Picture {
+        let len = width as usize * height as usize * layout.channels();
+        Picture {
+            width,
+            height,
+            layout,
+            data: (0..len).map(|v| (v * 7).to_le_bytes()[0]).collect(),
+        }
+    }
+
+    fn p3() -> Vec<u8> {
+        ColorProfile::new_display_p3().encode().unwrap()
+    }
+
+    #[test]
+    fn an_srgb_profile_changes_nothing_whatever_its_name() {
+        let mut profile = ColorProfile::new_srgb();
+        profile.description = Some(ProfileText::PlainString("Nothing to see".to_owned()));
+        let icc = profile.encode().unwrap();
+        let picture = gradient(Layout::Rgb, 50, 50);
+        let colored = treat(ColorRule::Srgb, picture.clone(), Some(icc), 1);
+        assert_eq!(colored.picture, picture);
+        assert_eq!((colored.profile, colored.warning), (None, None));
+    }
+
+    #[test]
+    fn display_p3_becomes_srgb_and_alpha_stays() {
+        let picture = Picture {
+            width: 2,
+            height: 1,
+            layout: Layout::Rgba,
+            data: vec![200, 100, 50, 77, 255, 255, 255, 0],
+        };
+        let colored = treat(ColorRule::Srgb, picture, Some(p3()), 1);
+        let data = colored.picture.data;
+        assert!(data[0] > 205 && data[1] < 100 && data[2] < 50, "{data:?}");
+        assert_eq!((data[3], &data[4..]), (77, &[255, 255, 255, 0][..]));
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_sample() {
+        for layout in [Layout::Rgb, Layout::Rgba] {
+            let picture = gradient(layout, 317, 211);
+            let convert = |threads| treat(ColorRule::Srgb, picture.clone(), Some(p3()), threads);
+            let alone = convert(1).picture;
+            assert_ne!(alone, picture);
+            for threads in [2, 3, 7, 64] {
+                assert_eq!(convert(threads).picture, alone, "{threads}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_profile_is_told_and_srgb_assumed() {
+        let picture = gradient(Layout::Rgb, 3, 3);
+        for rule in [ColorRule::Srgb, ColorRule::Keep] {
+            let colored = treat(rule, picture.clone(), Some(b"nonsense".to_vec()), 1);
+            assert_eq!(colored.picture, picture);
+            assert_eq!(colored.profile, None);
+            assert_eq!(colored.warning.unwrap().code, WarningCode::ProfileBroken);
+        }
+    }
+
+    #[test]
+    fn keeping_leaves_numbers_alone_and_hands_the_profile_on() {
+        let picture = gradient(Layout::Rgb, 3, 3);
+        let colored = treat(ColorRule::Keep, picture.clone(), Some(p3()), 1);
+        assert_eq!((colored.picture, colored.profile), (picture, Some(p3())));
+    }
+
+    #[test]
+    fn gray_stays_gray_by_its_profile() {
+        let linear = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        let picture = gradient(Layout::Gray, 16, 16);
+        let colored = treat(ColorRule::Srgb, picture.clone(), Some(linear), 1);
+        assert_eq!(colored.warning, None);
+        assert_eq!(colored.picture.layout, Layout::Gray);
+        let lighter = colored.picture.data.iter().zip(&picture.data);
+        assert!(lighter.clone().all(|(to, from)| to >= from), "{lighter:?}");
+    }
+
+    #[test]
+    fn inks_without_a_profile_are_multiplied() {
+        let picture = Picture {
+            width: 3,
+            height: 1,
+            layout: Layout::Cmyk,
+            data: vec![0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0, 255],
+        };
+        let colored = treat(ColorRule::Keep, picture, None, 1);
+        assert_eq!(colored.picture.layout, Layout::Rgb);
+        assert_eq!(colored.picture.data, [255, 255, 255, 0, 255, 255, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,206 @@
+//! PNG in, strictly: a wrong checksum in any chunk, a missing end and missing rows are refused.
+
+use std::io::Cursor;
+
+use png::{BitDepth, ColorType, DecodingError, Transformations};
+
+use super::{Decoded, Header, cut_short, narrowed, orientation};
+use crate::error::ImageError;
+use crate::image::picture::{Layout, Picture};
+use crate::image::probe::ColorModel;
+
+/// What the decoder may take beside the pixels and a few rows: profiles are inflated within this.
+const MEMORY: usize = 16 << 20;
+
+type Reader<'a> = png::Reader<Cursor<&'a [u8]>>;
+
+pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
+    let reader = open(bytes)?;
+    let info = reader.info();
+    let around = Around::of(bytes);
+    let (color, depth) = reader.output_color_type();
+    let layout = layout(color)?;
+    let frames = match &info.animation_control {
+        // A default image outside the animation is one more.
+        Some(control) => control
+            .num_frames
+            .saturating_add(u32::from(info.frame_control.is_none())),
+        None => 1,
+    };
+    let profile = match (&info.icc_profile, around.has_profile) {
+        (Some(profile), _) => Some(profile.to_vec()),
+        // There is one, and it can't be inflated.
+        (None, true) => Some(Vec::new()),
+        (None, false) => None,
+    };
+    let row = u64::from(info.width) * layout.channels() as u64;
+    Ok(Header {
+        width: info.width,
+        height: info.height,
+        orientation: orientation(around.exif),
+        frames,
+        alpha: layout.has_alpha(),
+        color: if layout.is_gray() {
+            ColorModel::Gray
+        } else {
+            ColorModel::Rgb
+        },
+        bits: info.bit_depth as u8,
+        icc: profile,
+        exif: around.exif.map(<[u8]>::to_vec),
+        xmp: None,
+        has_metadata: around.has_metadata,
+        decode_memory: row * if depth == BitDepth::Sixteen { 8 } else { 4 } + (1 << 20),
+        channels: u8::try_from(layout.channels()).unwrap_or(4),
+    })
+}
+
+pub(super) fn decode(bytes: &[u8], accept_damage: bool) -> Result<Decoded, ImageError> {
+    let mut reader = open(bytes)?;
+    let (color, depth) = reader.output_color_type();
+    let size = reader.info().size();
+    let mut picture = Picture::blank(size, layout(color)?)?;
+    let result = read_rows(&mut reader, &mut picture, depth)
+        .and_then(|()| reader.finish())
+        .map_err(|error| refusal(&error));
+    let damage = match result {
+        Ok(()) => None,
+        Err(ImageError::Truncated { detail } | ImageError::Corrupt { detail }) if accept_damage => {
+            Some(detail)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Decoded { picture, damage })
+}
+
+fn open(bytes: &[u8]) -> Result<Reader<'_>, ImageError> {
+    let mut options = png::DecodeOptions::default();
+    options.set_ignore_text_chunk(true);
+    options.set_skip_ancillary_crc_failures(false);
+    let mut decoder = png::Decoder::new_with_options(Cursor::new(bytes), options);
+    decoder.set_transformations(Transformations::EXPAND);
+    let width = decoder
+        .read_header_info()
+        .map_err(|error| refusal(&error))?
+        .width;
+    let row = usize::try_from(width).unwrap_or(usize::MAX);
+    decoder.set_limits(png::Limits {
+        bytes: MEMORY.saturating_add(row.saturating_mul(16)),
+    });
+    decoder.read_info().map_err(|error| refusal(&error))
+}
+
+fn layout(color: ColorType) -> Result<Layout, ImageError> {
+    match color {
+        ColorType::Grayscale => Ok(Layout::Gray),
+        ColorType::GrayscaleAlpha => Ok(Layout::GrayAlpha),
+        ColorType::Rgb => Ok(Layout::Rgb),
+        ColorType::Rgba => Ok(Layout::Rgba),
+        ColorType::Indexed => Err(ImageError::Corrupt {
+            detail: "it has a palette picture without a palette".to_owned(),
+        }),
+    }
+}
+
+fn read_rows(
+    reader: &mut Reader<'_>,
+    picture: &mut Picture,
+    depth: BitDepth,
+) -> Result<(), DecodingError> {
+    let stride = picture.stride();
+    if reader.info().interlaced {
+        let bits_per_pixel = u8::try_from(picture.layout.channels() * 8).unwrap_or(32);
+        let mut narrow = Vec::new();
+        while let Some(row) = reader.next_interlaced_row()? {
+            let samples = if depth == BitDepth::Sixteen {
+                narrow.clear();
+                narrow.extend(
+                    row.data()
+                        .as_chunks::<2>()
+                        .0
+                        .iter()
+                        .map(|pair| narrowed(u16::from_be_bytes(*pair))),
+                );
+                &narrow[..]
+            } else {
+                row.data()
+            };
+            if let png::InterlaceInfo::Adam7(place) = row.interlace() {
+                png::expand_interlaced_row(
+                    &mut picture.data,
+                    stride,
+                    samples,
+                    place,
+                    bits_per_pixel,
+                );
+            }
+        }
+        return Ok(());
+    }
+    for line in picture.data.chunks_exact_mut(stride) {
+        if depth == BitDepth::Sixteen {
+            let Some(row) = reader.next_row()? else { break };
+            for (to, pair) in line.iter_mut().zip(row.data().as_chunks::<2>().0) {
+                *to = narrowed(u16::from_be_bytes(*pair));
+            }
+        } else if reader.read_row(line)?.is_none() {
+            break;
+        }
+    }
+    // Asking once more checks what follows the last row: the stream's end and its checksum.
+    reader.next_row().map(|_| ())
+}
+
+fn refusal(error: &DecodingError) -> ImageError {
+    match error {
+        DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            cut_short("the PNG data")
+        }
+        DecodingError::LimitsExceeded => ImageError::Corrupt {
+            detail: "one of its chunks unpacks to more than any honest file needs".to_owned(),
+        },
+        error => ImageError::Corrupt {
+            detail: error.to_string(),
+        },
+    }
+}
+
+/// What lies around the picture, before or after it.
+#[derive(Default)]
+struct Around<'a> {
+    exif: Option<&'a [u8]>,
+    has_profile: bool,
+    has_metadata: bool,
+}
+
+impl<'a> Around<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut around = Self::default();
+        let mut rest = bytes.get(8..).unwrap_or_default();
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let length = u32::from_be_bytes(*length) as usize;
+            let Some((kind, after)) = after.split_first_chunk::<4>() else {
+                break;
+            };
+            match kind {
+                b"iCCP" => around.has_profile = true,
+                // These say how to show the pixels.
+                b"IHDR" | b"PLTE" | b"IDAT" | b"IEND" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB"
+                | b"sBIT" | b"bKGD" | b"pHYs" | b"hIST" => {}
+                _ => around.has_metadata = true,
+            }
+            let Some(body) = after.get(..length) else {
+                break;
+            };
+            if kind == b"eXIf" && around.exif.is_none() {
+                around.exif = Some(body);
+            }
+            rest = after.get(length.saturating_add(4)..).unwrap_or_default();
+            if kind == b"IEND" {
+                around.has_metadata |= !rest.is_empty();
+                break;
+            }
+        }
+        around
+    }
+}

@@ -1,0 +1,343 @@
+//! TIFF in: the first page, through the `tiff` crate itself, because `image` flattens CMYK without
+//! its profile and reads no YCbCr.
+
+use std::io::Cursor;
+
+use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+use tiff::{ColorType, TiffError};
+
+use super::{Header, cut_short, narrowed};
+use crate::error::ImageError;
+use crate::image::picture::{Layout, Picture, byte_len, zeroed};
+use crate::image::probe::ColorModel;
+
+/// Profiles and lists of strips may take this much each.
+const TAG_BYTES: usize = 16 << 20;
+const XMP: Tag = Tag::Unknown(700);
+const JPEG_COMPRESSION: u16 = 7;
+const ASSOCIATED_ALPHA: u16 = 1;
+
+/// How a page stores its pixels.
+struct Kind {
+    samples: usize,
+    bits: u8,
+    layout: Layout,
+    luma_and_differences: bool,
+    /// Colors are stored already multiplied by alpha.
+    premultiplied: bool,
+}
+
+type Source<'a> = Decoder<Cursor<&'a [u8]>>;
+
+pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
+    let mut decoder = open(bytes, Limits::default())?;
+    let (width, height) = decoder.dimensions().map_err(|e| refusal(&e))?;
+    let kind = kind(&mut decoder)?;
+    let orientation = decoder
+        .find_tag_unsigned::<u16>(Tag::Orientation)
+        .ok()
+        .flatten();
+    let pixels = u64::from(width) * u64::from(height);
+    let stored = pixels * kind.samples as u64 * u64::from(kind.bits.div_ceil(8));
+    Ok(Header {
+        width,
+        height,
+        orientation: orientation
+            .and_then(|value| u8::try_from(value).ok())
+            .unwrap_or(1),
+        frames: pages(bytes),
+        alpha: kind.layout.has_alpha(),
+        color: match kind.layout {
+            Layout::Gray | Layout::GrayAlpha => ColorModel::Gray,
+            Layout::Rgb | Layout::Rgba => ColorModel::Rgb,
+            Layout::Cmyk => ColorModel::Cmyk,
+        },
+        bits: kind.bits,
+        icc: decoder.get_tag_u8_vec(Tag::IccProfile).ok(),
+        exif: None,
+        xmp: decoder.get_tag_u8_vec(XMP).ok(),
+        // Every TIFF is a set of tags.
+        has_metadata: true,
+        decode_memory: (if kind.is_ready() { 0 } else { stored })
+            + stored.min(16 << 20)
+            + (1 << 20),
+        channels: u8::try_from(kind.layout.channels()).unwrap_or(4),
+    })
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
+    let mut decoder = open(bytes, Limits::default())?;
+    let size = decoder.dimensions().map_err(|e| refusal(&e))?;
+    let kind = kind(&mut decoder)?;
+    // Enough for every honest file of this size, whose header has been held against the limits.
+    let needed = size.0 as usize * size.1 as usize * kind.samples * 4;
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = needed + (1 << 20);
+    limits.intermediate_buffer_size = needed + (64 << 20);
+    limits.ifd_value_size = TAG_BYTES;
+    decoder = decoder.with_limits(limits);
+    let mut raw = DecodingResult::U8(Vec::new());
+    let planes = decoder
+        .read_image_to_buffer(&mut raw)
+        .map_err(|e| refusal(&e))?;
+    drop(decoder);
+    let samples = to_bytes(raw, &planes, &kind, size)?;
+    let samples = if planes.planes > 1 {
+        interleaved(&samples, kind.samples, size)?
+    } else {
+        samples
+    };
+    finish(samples, &kind, size)
+}
+
+fn open(bytes: &[u8], mut limits: Limits) -> Result<Source<'_>, ImageError> {
+    limits.ifd_value_size = TAG_BYTES;
+    Ok(Decoder::new(Cursor::new(bytes))
+        .map_err(|e| refusal(&e))?
+        .with_limits(limits))
+}
+
+fn kind(decoder: &mut Source<'_>) -> Result<Kind, ImageError> {
+    let color = decoder.colortype().map_err(|e| refusal(&e))?;
+    let mut tag = |tag| decoder.find_tag_unsigned_vec::<u16>(tag).ok().flatten();
+    let extra = tag(Tag::ExtraSamples)
+        .and_then(|extra| extra.first().copied())
+        .unwrap_or(0);
+    let is_jpeg = tag(Tag::Compression).is_some_and(|c| c.first() == Some(&JPEG_COMPRESSION));
+    let (samples, bits, layout) = match color {
+        ColorType::Gray(bits) => (1, bits, Layout::Gray),
+        ColorType::GrayA(bits) => (2, bits, Layout::GrayAlpha),
+        ColorType::Multiband {
+            bit_depth,
+            num_samples: 2,
+        } if matches!(extra, 1 | 2) => (2, bit_depth, Layout::GrayAlpha),
+        ColorType::Multiband {
+            bit_depth,
+            num_samples,
+        } => (usize::from(num_samples.max(1)), bit_depth, Layout::Gray),
+        ColorType::RGB(bits) => (3, bits, Layout::Rgb),
+        ColorType::RGBA(bits) => (4, bits, Layout::Rgba),
+        ColorType::CMYK(bits) => (4, bits, Layout::Cmyk),
+        ColorType::CMYKA(bits) => (5, bits, Layout::Cmyk),
+        ColorType::YCbCr(8) if is_jpeg => (3, 8, Layout::Rgb),
+        other => return Err(unsupported(&format!("pixels are stored as {other:?}"))),
+    };
+    if !matches!(bits, 1 | 2 | 4 | 8 | 16 | 32) || (bits < 8 && samples > 1) {
+        return Err(unsupported(&format!("{samples} samples of {bits} bits")));
+    }
+    Ok(Kind {
+        samples,
+        bits,
+        layout,
+        luma_and_differences: matches!(color, ColorType::YCbCr(_)),
+        premultiplied: layout.has_alpha() && extra == ASSOCIATED_ALPHA,
+    })
+}
+
+impl Kind {
+    /// Whether the stored bytes are the pixels.
+    fn is_ready(&self) -> bool {
+        self.bits == 8 && self.samples == self.layout.channels()
+    }
+}
+
+/// The samples in their stored order, 8 bits each.
+fn to_bytes(
+    raw: DecodingResult,
+    planes: &BufferLayoutPreference,
+    kind: &Kind,
+    (width, height): (u32, u32),
+) -> Result<Vec<u8>, ImageError> {
+    let samples = match raw {
+        DecodingResult::U8(v) if kind.bits < 8 => {
+            let row = planes.row_stride.map_or(v.len(), std::num::NonZero::get);
+            return unpacked(&v, row, kind.bits, (width, height));
+        }
+        DecodingResult::U8(v) => v,
+        DecodingResult::U16(v) => v.iter().map(|v| narrowed(*v)).collect(),
+        DecodingResult::U32(v) => v.iter().map(|v| v.to_be_bytes()[0]).collect(),
+        DecodingResult::F32(v) => v.iter().map(|v| super::from_float(*v)).collect(),
+        _ => return Err(unsupported("samples are signed, or of an unusual size")),
+    };
+    let expected = byte_len((width, height), Layout::Gray) * kind.samples as u64;
+    if samples.len() as u64 != expected {
+        return Err(ImageError::Corrupt {
+            detail: format!("{} samples where there should be {expected}", samples.len()),
+        });
+    }
+    Ok(samples)
+}
+
+/// Gray samples of 1, 2 or 4 bits, each row beginning at a byte, spread to 8 bits.
+fn unpacked(packed: &[u8], row: usize, bits: u8, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
+    let mut samples = zeroed(byte_len(size, Layout::Gray))?;
+    let width = size.0 as usize;
+    let per_byte = usize::from(8 / bits);
+    let most = 255 >> (8 - bits);
+    for (from, to) in packed
+        .chunks_exact(row.max(1))
+        .zip(samples.chunks_exact_mut(width))
+    {
+        for (x, sample) in to.iter_mut().enumerate() {
+            let shift = 8 - usize::from(bits) * (x % per_byte + 1);
+            *sample = ((from[x / per_byte] >> shift) & most) * (255 / most);
+        }
+    }
+    Ok(samples)
+}
+
+/// One plane after the other becomes one pixel after the other.
+fn interleaved(planes: &[u8], samples: usize, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
+    let plane = size.0 as usize * size.1 as usize;
+    let mut pixels = zeroed((plane * samples) as u64)?;
+    for (sample, plane) in planes.chunks_exact(plane).enumerate() {
+        for (pixel, value) in pixels.chunks_exact_mut(samples).zip(plane) {
+            pixel[sample] = *value;
+        }
+    }
+    Ok(pixels)
+}
+
+/// Drops what is no color and turns colors into those of the layout.
+fn finish(
+    mut data: Vec<u8>,
+    kind: &Kind,
+    (width, height): (u32, u32),
+) -> Result<Picture, ImageError> {
+    let channels = kind.layout.channels();
+    if kind.samples > channels {
+        for pixel in 0..data.len() / kind.samples {
+            let from = pixel * kind.samples;
+            data.copy_within(from..from + channels, pixel * channels);
+        }
+        data.truncate(data.len() / kind.samples * channels);
+    }
+    if kind.luma_and_differences {
+        for pixel in data.as_chunks_mut::<3>().0 {
+            *pixel = rgb(*pixel);
+        }
+    }
+    if kind.premultiplied {
+        for pixel in data.chunks_exact_mut(channels) {
+            let Some((alpha, colors)) = pixel.split_last_mut() else {
+                continue;
+            };
+            let alpha = u32::from(*alpha).max(1);
+            for color in colors {
+                let divided = (u32::from(*color) * 255 + alpha / 2) / alpha;
+                *color = u8::try_from(divided).unwrap_or(255);
+            }
+        }
+    }
+    if data.len() as u64 != byte_len((width, height), kind.layout) {
+        return Err(ImageError::Corrupt {
+            detail: "its pixels are not as many as its size says".to_owned(),
+        });
+    }
+    Ok(Picture {
+        width,
+        height,
+        layout: kind.layout,
+        data,
+    })
+}
+
+/// Luma and color differences as JPEG defines them (full range, BT.601), in 16.16 fixed point.
+fn rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y) << 16, i32::from(cb) - 128, i32::from(cr) - 128);
+    let byte = |v: i32| u8::try_from(((v + 32_768) >> 16).clamp(0, 255)).unwrap_or(0);
+    [
+        byte(y + 91_881 * cr),
+        byte(y - 22_554 * cb - 46_802 * cr),
+        byte(y + 116_130 * cb),
+    ]
+}
+
+fn unsupported(what: &str) -> ImageError {
+    ImageError::Unsupported {
+        what: format!("this kind of TIFF is not decoded here: {what}"),
+        remedy: "save it again as RGB with 8 or 16 bits a channel, or as PNG".to_owned(),
+    }
+}
+
+fn refusal(error: &TiffError) -> ImageError {
+    match error {
+        TiffError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => {
+            cut_short("the TIFF data")
+        }
+        TiffError::UnsupportedError(what) => unsupported(&what.to_string()),
+        TiffError::LimitsExceeded => ImageError::Corrupt {
+            detail: "decoding it would take more memory than its size explains".to_owned(),
+        },
+        other => ImageError::Corrupt {
+            detail: other.to_string(),
+        },
+    }
+}
+
+/// The most pages that are counted.
+const MAX_PAGES: u32 = 65_535;
+
+/// How many pages there are, counted as far as the bytes go; at least 1.
+fn pages(bytes: &[u8]) -> u32 {
+    let mut count = 0;
+    let mut directories = Directories::of(bytes);
+    let mut seen = std::collections::HashSet::new();
+    while let Some(offset) = directories.as_mut().and_then(Directories::next) {
+        // A chain that bites its tail ends there.
+        if !seen.insert(offset) || count == MAX_PAGES {
+            break;
+        }
+        count += 1;
+    }
+    count.max(1)
+}
+
+/// The chain of directories: one a page.
+struct Directories<'a> {
+    bytes: &'a [u8],
+    little_endian: bool,
+    big: bool,
+    /// Where the next directory's offset stands.
+    link: usize,
+}
+
+impl<'a> Directories<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let big = matches!(bytes.get(2..4)?, b"+\0" | b"\0+");
+        Some(Self {
+            bytes,
+            little_endian: bytes.starts_with(b"II"),
+            big,
+            link: if big { 8 } else { 4 },
+        })
+    }
+
+    fn next(&mut self) -> Option<usize> {
+        let offset = self.number(self.link, if self.big { 8 } else { 4 })?;
+        if offset == 0 {
+            return None;
+        }
+        let (count_bytes, entry_bytes) = if self.big { (8, 20) } else { (2, 12) };
+        let entries = self.number(offset, count_bytes)?;
+        self.link = offset
+            .checked_add(count_bytes)?
+            .checked_add(entries.checked_mul(entry_bytes)?)?;
+        Some(offset)
+    }
+
+    fn number(&self, at: usize, bytes: usize) -> Option<usize> {
+        let field = self.bytes.get(at..at.checked_add(bytes)?)?;
+        let mut value = 0u64;
+        for index in 0..bytes {
+            let byte = if self.little_endian {
+                field[bytes - 1 - index]
+            } else {
+                field[index]
+            };
+            value = value << 8 | u64::from(byte);
+        }
+        usize::try_from(value).ok()
+    }
+}

@@ -1,0 +1,721 @@
+//! Bytes and a recipe to renditions: pure, synchronous, and the same bytes at any number of threads.
+//!
+//! The way of a picture: sniff, read the header, hold it against the limits, plan every rendition,
+//! decode once, convert colors, turn upright, then draw and encode each variant from those pixels.
+//! This is the one place that fences panics in: decoders do panic on hostile files.
+
+mod parallel;
+mod predict;
+
+use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+pub use predict::{Prediction, predict};
+
+use crate::error::{Error, ImageError, Limit, Stage};
+use crate::image::decode::{self, Header};
+use crate::image::geometry::{self, Placement};
+use crate::image::metadata::{self, Carried, Done};
+use crate::image::picture::Picture;
+use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
+use crate::image::{color, encode, orient, probe as header, resize, sniff};
+use crate::manifest::EngineRecord;
+use crate::recipe::{
+    Color, ColorRule, DamageRule, IfLarger, MetadataRule, OrientationRule, OutputFormat, Recipe,
+    Variant,
+};
+
+/// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
+pub const RENDER_REVISION: u32 = 1;
+
+/// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
+const CODECS: [(&str, &str); 7] = [
+    ("fast_image_resize", "6.1.0"),
+    ("gif", "0.14.2"),
+    ("image", "0.25.10"),
+    ("image-webp", "0.2.4"),
+    ("moxcms", "0.8.1"),
+    ("png", "0.18.1"),
+    ("tiff", "0.11.3"),
+];
+
+/// What makes the renditions: the render revision, and every codec with its version.
+pub fn engine() -> EngineRecord {
+    let linked = pixmill_codecs::versions()
+        .into_iter()
+        .map(|(name, version)| (name.to_owned(), version));
+    let pure = CODECS.map(|(name, version)| (name.to_owned(), version.to_owned()));
+    EngineRecord {
+        render_revision: RENDER_REVISION,
+        codecs: linked.chain(pure).collect(),
+    }
+}
+
+/// When to give up: a flag that someone raises, a deadline, both or (by default) neither.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    flag: Option<Arc<AtomicBool>>,
+    deadline: Option<Instant>,
+}
+
+impl Stop {
+    /// Stops once `flag` is `true`.
+    pub fn on(flag: Arc<AtomicBool>) -> Self {
+        Self {
+            flag: Some(flag),
+            deadline: None,
+        }
+    }
+
+    /// Stops once `deadline` has passed.
+    pub fn at(deadline: Instant) -> Self {
+        Self {
+            flag: None,
+            deadline: Some(deadline),
+        }
+    }
+
+    /// The same, and also once `deadline` has passed.
+    #[must_use]
+    pub fn or_at(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |other| other.min(deadline)));
+        self
+    }
+
+    /// Whether it is time to give up.
+    pub fn requested(&self) -> bool {
+        self.flag
+            .as_ref()
+            .is_some_and(|flag| flag.load(Ordering::Relaxed))
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn check(&self) -> Result<(), ImageError> {
+        if self.requested() {
+            Err(ImageError::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What rendering may use. The bytes that come out don't depend on it.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    /// The most threads at work, the caller's own included.
+    pub threads: NonZeroUsize,
+    /// When to give up; looked at between stages and variants, and within WebP encoding.
+    pub stop: Stop,
+    /// Bytes of memory; a source whose prediction is above it is refused before it is decoded,
+    /// with [`ImageError::OutOfMemory`]. None: no bound.
+    pub memory: Option<u64>,
+}
+
+impl Default for RenderOptions {
+    /// The caller's thread alone, no stop, no bound on memory.
+    fn default() -> Self {
+        Self {
+            threads: NonZeroUsize::MIN,
+            stop: Stop::default(),
+            memory: None,
+        }
+    }
+}
+
+/// What came of one source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Renditions {
+    /// What the source says about itself.
+    pub info: Info,
+    /// One entry per variant asked for, in that order.
+    pub renditions: Vec<Rendition>,
+    /// Every loss and oddity: those of the source first, then each variant's.
+    pub warnings: Vec<Warning>,
+    /// How long decoding and rendering took, in this order.
+    pub stages: Vec<(Stage, Duration)>,
+}
+
+/// What came of one variant.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rendition {
+    /// The variant's name.
+    pub variant: String,
+    /// The file, or why there is none.
+    pub result: RenditionResult,
+}
+
+/// The file of one variant, or why there is none.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a rendition is there or it is not: callers should match both"
+)]
+pub enum RenditionResult {
+    /// It was made.
+    Made(Made),
+    /// The recipe leaves it out for this source, for good; in words.
+    Skipped(String),
+}
+
+/// A file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Made {
+    /// The file's bytes.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// The encoder's quality, 1 to 100; none where nothing was lost, and for a kept original.
+    pub quality: Option<u8>,
+}
+
+/// What `bytes` say about their picture; no pixel is decoded. `bytes` may be the first part of a
+/// file: when the header is not whole, this fails with [`ImageError::Truncated`], and the caller can
+/// come back with more. Fails with [`ImageError::Unsupported`] when this is no picture that is read
+/// here, with a sentence that says what to do. The stage of every failure is [`Stage::Probe`].
+pub fn probe(bytes: &[u8]) -> Result<Info, Error> {
+    fenced(&Cell::new(Stage::Probe), || {
+        header::examine(bytes).map(|(info, _)| info)
+    })
+}
+
+/// Whether a source with this header may be rendered at all: held against the recipe's limits and
+/// the longest sides that its required variants' formats hold. Fails with
+/// [`ImageError::TooLarge`] or [`ImageError::Unsupported`] at [`Stage::Probe`], just as
+/// [`render_variants`] would.
+pub fn admissible(info: &Info, recipe: &Recipe) -> Result<(), Error> {
+    let checked = within_limits(info, recipe).and_then(|()| {
+        let mut variants = recipe.variants.iter();
+        variants.try_for_each(|variant| plan(recipe, variant, info).map(drop))
+    });
+    checked.map_err(|error| Error::new(Stage::Probe, error))
+}
+
+/// Makes every variant of `recipe` from the picture in `bytes`, on the caller's thread alone.
+///
+/// Fails as [`render_variants`] does.
+pub fn render(bytes: &[u8], recipe: &Recipe) -> Result<Renditions, Error> {
+    let variants: Vec<_> = recipe.variants.iter().collect();
+    render_variants(bytes, recipe, &variants, &RenderOptions::default())
+}
+
+/// Makes `variants`, all or some of `recipe`'s, from the picture in `bytes`. A rendition's bytes
+/// depend neither on the other variants nor on `options`.
+///
+/// Fails with an [`ImageError`] and the stage it was met in: [`Stage::Probe`] before any pixel was
+/// decoded (not a known picture, a limit exceeded, a side too long for a required variant's format,
+/// too little memory), [`Stage::Decode`] (damaged, cut short), [`Stage::Render`] (encoding). Either
+/// every variant is made or skipped for a permanent reason, or nothing is returned.
+pub fn render_variants(
+    bytes: &[u8],
+    recipe: &Recipe,
+    variants: &[&Variant],
+    options: &RenderOptions,
+) -> Result<Renditions, Error> {
+    let stage = Cell::new(Stage::Probe);
+    fenced(&stage, || {
+        let Admitted {
+            info,
+            header,
+            plans,
+        } = admit(bytes, recipe, variants, options)?;
+
+        stage.set(Stage::Decode);
+        options.stop.check()?;
+        let began = Instant::now();
+        let mut warnings = decode::losses(info.format, &header);
+        let accept_damage = recipe.source.damaged == DamageRule::Accept;
+        let decoded = decode::decode(info.format, bytes, &header, accept_damage)?;
+        let damaged = decoded.damage.is_some();
+        warnings.extend(decoded.damage.map(|damage| Warning {
+            code: WarningCode::DamageAccepted,
+            detail: format!("{damage}; the rest was rendered"),
+            variant: None,
+        }));
+        let decoding = began.elapsed();
+
+        stage.set(Stage::Render);
+        options.stop.check()?;
+        let began = Instant::now();
+        let source = Source {
+            bytes,
+            recipe,
+            original: original(&info, &header, recipe, damaged),
+        };
+        let (picture, carried, found) = prepare(&source, decoded.picture, &info, header, options)?;
+        warnings.extend(found);
+        let made = draw_all(&source, picture, &plans, &carried, options)?;
+        let mut renditions = Vec::with_capacity(plans.len());
+        for output in made {
+            warnings.extend(output.warnings);
+            renditions.push(output.rendition);
+        }
+        Ok(Renditions {
+            info,
+            renditions,
+            warnings,
+            stages: vec![(Stage::Decode, decoding), (Stage::Render, began.elapsed())],
+        })
+    })
+}
+
+/// The one fence: what panics within `work` is a picture's fault until shown otherwise, and costs
+/// this picture only.
+fn fenced<T>(
+    stage: &Cell<Stage>,
+    work: impl FnOnce() -> Result<T, ImageError>,
+) -> Result<T, Error> {
+    let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(ImageError::DecoderPanic {
+            detail: text.unwrap_or("no message").to_owned(),
+        })
+    });
+    result.map_err(|error| Error::new(stage.get(), error))
+}
+
+/// A source that may be decoded, and what is to be made of it.
+struct Admitted<'a> {
+    info: Info,
+    header: Header,
+    plans: Vec<Plan<'a>>,
+}
+
+/// What is to become of one variant.
+struct Plan<'a> {
+    variant: &'a Variant,
+    placement: Placement,
+    /// Why it is left out.
+    skip: Option<String>,
+}
+
+/// Holds the header against every limit, and plans every rendition: nothing is decoded here.
+fn admit<'a>(
+    bytes: &[u8],
+    recipe: &Recipe,
+    variants: &[&'a Variant],
+    options: &RenderOptions,
+) -> Result<Admitted<'a>, ImageError> {
+    options.stop.check()?;
+    let limits = &recipe.limits;
+    let size = bytes.len() as u64;
+    if size > limits.input_bytes {
+        return Err(ImageError::TooLarge {
+            what: Limit::InputBytes,
+            actual: size,
+            max: limits.input_bytes,
+            remedy: "make the file smaller, or raise `limits.input_bytes`".to_owned(),
+        });
+    }
+    let (info, header) = header::examine(bytes)?;
+    within_limits(&info, recipe)?;
+    let plans = variants
+        .iter()
+        .map(|variant| plan(recipe, variant, &info))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(max) = options.memory {
+        let sources = predict::of_plans(&info, size, recipe, options.threads.get(), &plans);
+        if sources.memory_bytes > max {
+            return Err(ImageError::OutOfMemory {
+                needed: sources.memory_bytes,
+                max,
+            });
+        }
+    }
+    Ok(Admitted {
+        info,
+        header,
+        plans,
+    })
+}
+
+fn within_limits(info: &Info, recipe: &Recipe) -> Result<(), ImageError> {
+    let limits = &recipe.limits;
+    if info.pixels() > limits.pixels {
+        return Err(ImageError::TooLarge {
+            what: Limit::Pixels,
+            actual: info.pixels(),
+            max: limits.pixels,
+            remedy: format!(
+                "the picture is {} x {} pixels: make it smaller, or raise `limits.pixels`",
+                info.stored_width, info.stored_height
+            ),
+        });
+    }
+    Ok(())
+}
+
+fn applies_orientation(recipe: &Recipe) -> bool {
+    recipe.source.orientation == OrientationRule::Apply
+}
+
+fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'a>, ImageError> {
+    if let Some(format) = encode::missing(variant.format) {
+        return Err(sniff::built_without(format));
+    }
+    let source = info.size(applies_orientation(recipe));
+    let placement = geometry::place(source, variant, recipe.source.max_side);
+    let (width, height) = placement.canvas;
+    let (side, max_side) = (width.max(height), variant.format.max_side());
+    let pixels = u64::from(width) * u64::from(height);
+    let name = &variant.name;
+    let error = if side > max_side {
+        let extension = variant.format.extension();
+        Some(ImageError::TooLarge {
+            what: Limit::FormatSide,
+            actual: u64::from(side),
+            max: u64::from(max_side),
+            remedy: format!(
+                "variant {name:?} is a {extension}, which can't hold that: give it a width and a height, set `source.max_side`, or make it optional with `required = false`"
+            ),
+        })
+    } else if pixels > recipe.limits.pixels {
+        // Only enlarging gets here: the source itself is within the limit.
+        Some(ImageError::TooLarge {
+            what: Limit::Pixels,
+            actual: pixels,
+            max: recipe.limits.pixels,
+            remedy: format!(
+                "variant {name:?} would enlarge the picture to {width} x {height}: give it a smaller box, or set `source.max_side`"
+            ),
+        })
+    } else {
+        None
+    };
+    match error {
+        Some(error) if variant.required => Err(error),
+        error => Ok(Plan {
+            variant,
+            placement,
+            skip: error.map(|error| error.to_string()),
+        }),
+    }
+}
+
+/// What all variants of one source have in common.
+struct Source<'a> {
+    bytes: &'a [u8],
+    recipe: &'a Recipe,
+    /// The format under which the source's own bytes could stand in for a rendition.
+    original: Option<OutputFormat>,
+}
+
+/// Whether the source's bytes could stand in for a rendition that changes no pixel: one still
+/// picture with nothing to turn, to convert or to strip.
+fn original(info: &Info, header: &Header, recipe: &Recipe, damaged: bool) -> Option<OutputFormat> {
+    let treatment = &recipe.source;
+    let format = match info.format {
+        Format::Jpeg => OutputFormat::Jpeg,
+        Format::Png => OutputFormat::Png,
+        Format::Webp => OutputFormat::Webp,
+        _ => return None,
+    };
+    // EXIF is always rewritten (its thumbnail goes), so a source with EXIF can't stand in.
+    let nothing_to_strip =
+        !info.has_metadata || (treatment.metadata == MetadataRule::Keep && header.exif.is_none());
+    let colors_stay = info.color != ColorModel::Cmyk
+        && (header.icc.is_none() || treatment.color == ColorRule::Keep);
+    (nothing_to_strip && colors_stay && info.orientation == 1 && info.frames == 1 && !damaged)
+        .then_some(format)
+}
+
+/// The pixels as the recipe wants them, whatever the variant; what every rendition carries; losses.
+fn prepare(
+    source: &Source<'_>,
+    decoded: Picture,
+    info: &Info,
+    header: Header,
+    options: &RenderOptions,
+) -> Result<(Picture, Carried, Vec<Warning>), ImageError> {
+    let treatment = &source.recipe.source;
+    let mut warnings = Vec::new();
+    let done = Done {
+        turned: applies_orientation(source.recipe),
+        srgb: treatment.color == ColorRule::Srgb || info.color == ColorModel::Cmyk,
+    };
+    let exif = match info.format {
+        Format::Tiff if treatment.metadata != MetadataRule::None => Some(source.bytes),
+        _ => header.exif.as_deref(),
+    };
+    let mut carried = Carried::default();
+    if let Some(exif) = exif {
+        let (kept, warning) = metadata::kept_exif(treatment.metadata, exif, done);
+        carried.exif = kept;
+        warnings.extend(warning);
+    }
+    if treatment.metadata == MetadataRule::Keep {
+        carried.xmp = header.xmp;
+    }
+    let picture = decoded.without_idle_alpha();
+    let colored = color::treat(treatment.color, picture, header.icc, options.threads.get());
+    warnings.extend(colored.warning);
+    carried.icc = colored.profile;
+    options.stop.check()?;
+    let picture = if done.turned {
+        orient::upright(colored.picture, info.orientation)?
+    } else {
+        colored.picture
+    };
+    Ok((picture, carried, warnings))
+}
+
+/// One variant's rendition and what was lost on the way.
+struct Output {
+    rendition: Rendition,
+    warnings: Vec<Warning>,
+}
+
+/// Draws and encodes every plan, in the order of the plans.
+fn draw_all(
+    source: &Source<'_>,
+    mut picture: Picture,
+    plans: &[Plan<'_>],
+    carried: &Carried,
+    options: &RenderOptions,
+) -> Result<Vec<Output>, ImageError> {
+    let mut outputs: Vec<Option<Result<Output, ImageError>>> = Vec::new();
+    outputs.resize_with(plans.len(), || None);
+    let mut first: Vec<usize> = Vec::new();
+    let mut second = Vec::new();
+    for (index, plan) in plans.iter().enumerate() {
+        if let Some(why) = &plan.skip {
+            outputs[index] = Some(Ok(skipped(plan.variant, why.clone())));
+        } else if plan.placement.resamples() && picture.layout.has_alpha() {
+            // These want colors multiplied by alpha, the others must not see that.
+            second.push(index);
+        } else {
+            first.push(index);
+        }
+    }
+    for mut phase in [first, second] {
+        let resampled_alpha = phase
+            .first()
+            .is_some_and(|index| plans[*index].placement.resamples() && picture.layout.has_alpha());
+        if resampled_alpha {
+            resize::premultiply(&mut picture);
+        }
+        // The longest work first, so that no thread is left alone with it at the end.
+        phase.sort_by_key(|index| (std::cmp::Reverse(pixels(&plans[*index])), *index));
+        let shares = Shares::of(&phase, plans);
+        let done = parallel::run(phase.len(), options.threads.get(), |job| {
+            let plan = &plans[phase[job]];
+            let drawn = shares.drawn(phase[job], || draw(source, &picture, plan));
+            draw_one(source, &picture, plan, drawn, carried, &options.stop)
+        });
+        for (job, output) in done.into_iter().enumerate() {
+            outputs[phase[job]] = Some(output);
+        }
+    }
+    let mut stopped = false;
+    let mut all = Vec::with_capacity(plans.len());
+    for output in outputs.into_iter().flatten() {
+        match output {
+            Ok(output) => all.push(output),
+            // Another variant's real trouble says more than that this one was stopped.
+            Err(ImageError::Stopped) => stopped = true,
+            Err(error) => return Err(error),
+        }
+    }
+    if stopped {
+        return Err(ImageError::Stopped);
+    }
+    Ok(all)
+}
+
+fn pixels(plan: &Plan<'_>) -> u64 {
+    u64::from(plan.placement.canvas.0) * u64::from(plan.placement.canvas.1)
+}
+
+/// Drawn pixels that several variants share, each kept until the last of them has it.
+struct Shares {
+    /// By plan: which slot it shares, if any.
+    slot_of: Vec<Option<usize>>,
+    slots: Vec<Mutex<Slot>>,
+}
+
+struct Slot {
+    drawn: Option<Arc<Picture>>,
+    users: usize,
+}
+
+impl Shares {
+    fn of(phase: &[usize], plans: &[Plan<'_>]) -> Self {
+        let alike = |a: &Plan<'_>, b: &Plan<'_>| {
+            a.placement == b.placement
+                && (a.placement.canvas == a.placement.picture
+                    || a.variant.format.has_alpha() == b.variant.format.has_alpha())
+        };
+        let mut slot_of = vec![None; plans.len()];
+        let mut slots = Vec::new();
+        for (at, &index) in phase.iter().enumerate() {
+            if slot_of[index].is_some() {
+                continue;
+            }
+            let same = phase[at..]
+                .iter()
+                .filter(|other| alike(&plans[index], &plans[**other]));
+            let same: Vec<usize> = same.copied().collect();
+            if same.len() > 1 {
+                for other in &same {
+                    slot_of[*other] = Some(slots.len());
+                }
+                slots.push(Mutex::new(Slot {
+                    drawn: None,
+                    users: same.len(),
+                }));
+            }
+        }
+        Self { slot_of, slots }
+    }
+
+    /// The pixels of plan `index`: drawn now, or by another plan that shares them.
+    fn drawn(
+        &self,
+        index: usize,
+        draw: impl FnOnce() -> Result<Option<Picture>, ImageError>,
+    ) -> Result<Option<Arc<Picture>>, ImageError> {
+        let Some(slot) = self.slot_of[index] else {
+            return Ok(draw()?.map(Arc::new));
+        };
+        // Whoever comes first draws while the others wait. A panic there reaches the fence, so that
+        // what it leaves behind is not used.
+        let mut slot = self.slots[slot]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if slot.drawn.is_none() {
+            slot.drawn = draw()?.map(Arc::new);
+        }
+        slot.users -= 1;
+        Ok(if slot.users == 0 {
+            slot.drawn.take()
+        } else {
+            slot.drawn.clone()
+        })
+    }
+}
+
+/// The rendition's pixels; none when they are the source's own.
+fn draw(
+    source: &Source<'_>,
+    picture: &Picture,
+    plan: &Plan<'_>,
+) -> Result<Option<Picture>, ImageError> {
+    if plan.placement.keeps_all(picture.size()) {
+        return Ok(None);
+    }
+    resize::draw(
+        picture,
+        &plan.placement,
+        source.recipe.source.background,
+        plan.variant.format.has_alpha(),
+    )
+    .map(Some)
+}
+
+fn draw_one(
+    source: &Source<'_>,
+    picture: &Picture,
+    plan: &Plan<'_>,
+    drawn: Result<Option<Arc<Picture>>, ImageError>,
+    carried: &Carried,
+    stop: &Stop,
+) -> Result<Output, ImageError> {
+    stop.check()?;
+    let variant = plan.variant;
+    let mut warnings = Vec::new();
+    let mut warn = |code, detail| {
+        warnings.push(Warning {
+            code,
+            detail,
+            variant: Some(variant.name.clone()),
+        });
+    };
+    let (width, height) = plan.placement.canvas;
+    if plan.placement.capped {
+        warn(
+            WarningCode::SideCapped,
+            format!("`source.max_side` made it {width} x {height} pixels"),
+        );
+    }
+    let drawn = drawn?;
+    let mut pixels = drawn.as_deref().unwrap_or(picture);
+    let flat;
+    if !variant.format.has_alpha() && pixels.layout.has_alpha() {
+        if !pixels.is_opaque() {
+            let Color([red, green, blue, _]) = source.recipe.source.background;
+            warn(
+                WarningCode::AlphaFlattened,
+                format!("transparency was laid over #{red:02x}{green:02x}{blue:02x}"),
+            );
+        }
+        flat = pixels.flattened(source.recipe.source.background.rgb())?;
+        pixels = &flat;
+    }
+    let encoded = encode::encode(pixels, variant, carried, &|| stop.requested())?;
+    for lost in encoded.lost {
+        warn(WarningCode::MetadataDropped, lost);
+    }
+    let mut made = Made {
+        bytes: Bytes::from(encoded.bytes),
+        content_type: variant.format.content_type(),
+        width,
+        height,
+        quality: variant.encoder_quality(),
+    };
+    let (size, source_size) = (made.bytes.len(), source.bytes.len());
+    if size > source_size {
+        let larger = format!("it would have {size} bytes, the source has {source_size}");
+        let same =
+            source.original == Some(variant.format) && plan.placement.keeps_all(picture.size());
+        match variant.if_larger {
+            IfLarger::Skip => return Ok(skipped(variant, larger)),
+            IfLarger::Original if same => {
+                warn(
+                    WarningCode::OriginalKept,
+                    format!("{larger}: the source's own bytes stand in for it"),
+                );
+                made.bytes = Bytes::copy_from_slice(source.bytes);
+                made.quality = None;
+            }
+            IfLarger::Original | IfLarger::Write => {}
+        }
+    }
+    Ok(Output {
+        rendition: Rendition {
+            variant: variant.name.clone(),
+            result: RenditionResult::Made(made),
+        },
+        warnings,
+    })
+}
+
+fn skipped(variant: &Variant, why: String) -> Output {
+    Output {
+        warnings: vec![Warning {
+            code: WarningCode::VariantSkipped,
+            detail: why.clone(),
+            variant: Some(variant.name.clone()),
+        }],
+        rendition: Rendition {
+            variant: variant.name.clone(),
+            result: RenditionResult::Skipped(why),
+        },
+    }
+}
