@@ -67,7 +67,10 @@ pub(crate) fn collect(work: &Work, max_bytes: u64) -> anyhow::Result<Inputs> {
 impl Collector<'_> {
     fn standard_input(&mut self) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
-        let read = io::stdin().lock().take(self.max_bytes + 1).read_to_end(&mut bytes);
+        let read = io::stdin()
+            .lock()
+            .take(self.max_bytes + 1)
+            .read_to_end(&mut bytes);
         read.context("standard input can't be read")?;
         let store = MemoryStore::new();
         let head = store.insert(STDIN_KEY, bytes);
@@ -217,7 +220,10 @@ fn globs(patterns: &[String]) -> anyhow::Result<Option<GlobSet>> {
 fn listed_paths(list: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut bytes = Vec::new();
     if list.as_os_str() == "-" {
-        io::stdin().lock().read_to_end(&mut bytes).context("standard input can't be read")?;
+        io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("standard input can't be read")?;
     } else {
         bytes = std::fs::read(list)
             .with_context(|| format!("the list {} can't be read", list.display()))?;
@@ -261,7 +267,13 @@ pub(crate) fn folds_case(path: &Path) -> bool {
         let name = name.to_string_lossy();
         let swapped: String = name
             .chars()
-            .map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
+            .map(|c| {
+                if c.is_lowercase() {
+                    c.to_ascii_uppercase()
+                } else {
+                    c.to_ascii_lowercase()
+                }
+            })
             .collect();
         if swapped != name {
             let other = folder.with_file_name(swapped).canonicalize();

@@ -61,15 +61,31 @@ pub(crate) fn inspect(args: &Inspect) -> anyhow::Result<Ended> {
         writeln!(out, "{}", args.file.display())?;
         let size = ByteSize(bytes.len() as u64).display().iec();
         writeln!(out, "  format       {}, {size}", info.format)?;
-        writeln!(out, "  size         {} x {} pixels as shown", info.width, info.height)?;
+        writeln!(
+            out,
+            "  size         {} x {} pixels as shown",
+            info.width, info.height
+        )?;
         writeln!(out, "  orientation  {} of 8", info.orientation)?;
         let alpha = if info.alpha { ", alpha" } else { "" };
-        writeln!(out, "  color        {color}, {} bits a channel{alpha}", info.bits)?;
-        writeln!(out, "  profile      {}", info.profile.as_deref().unwrap_or("none"))?;
+        writeln!(
+            out,
+            "  color        {color}, {} bits a channel{alpha}",
+            info.bits
+        )?;
+        writeln!(
+            out,
+            "  profile      {}",
+            info.profile.as_deref().unwrap_or("none")
+        )?;
         writeln!(out, "  frames       {}", info.frames)?;
         let metadata = if info.has_metadata { "yes" } else { "none" };
         writeln!(out, "  metadata     {metadata}")?;
-        writeln!(out, "  memory       about {} to render", ByteSize(memory).display().iec())?;
+        writeln!(
+            out,
+            "  memory       about {} to render",
+            ByteSize(memory).display().iec()
+        )?;
         for (variant, size) in recipe.variants.iter().zip(&sizes) {
             let name = &variant.name;
             match size {
@@ -84,5 +100,9 @@ pub(crate) fn inspect(args: &Inspect) -> anyhow::Result<Ended> {
             writeln!(out, "  refused      {error}")?;
         }
     }
-    Ok(if refused.is_some() { Ended::WithTrouble } else { Ended::Well })
+    Ok(if refused.is_some() {
+        Ended::WithTrouble
+    } else {
+        Ended::Well
+    })
 }

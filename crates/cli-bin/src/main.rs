@@ -62,14 +62,23 @@ fn recipe(command: RecipeCommand) -> anyhow::Result<Ended> {
         RecipeCommand::Check { file } => {
             let recipe = args::read_recipe(&file)?;
             let names: Vec<_> = recipe.variants.iter().map(|v| v.name.as_str()).collect();
-            writeln!(out, "{} is good: it makes {}", file.display(), names.join(", "))?;
+            writeln!(
+                out,
+                "{} is good: it makes {}",
+                file.display(),
+                names.join(", ")
+            )?;
         }
         RecipeCommand::Init { file } => {
             let new = std::fs::File::create_new(&file);
             let words = || format!("{} can't be written; is it there already?", file.display());
             new.and_then(|mut new| new.write_all(pixmill::recipe::DEFAULT_RECIPE.as_bytes()))
                 .with_context(words)?;
-            writeln!(out, "{} is yours to change; check it with: pixmill recipe check {0}", file.display())?;
+            writeln!(
+                out,
+                "{} is yours to change; check it with: pixmill recipe check {0}",
+                file.display()
+            )?;
         }
         RecipeCommand::Schema => {
             let schema = schemars::schema_for!(pixmill::Recipe);

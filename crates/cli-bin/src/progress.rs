@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The progress of one run.
+/// The progress of one run. Clones share the bar.
+#[derive(Clone)]
 pub(crate) struct Progress {
     bar: ProgressBar,
 }

@@ -64,10 +64,12 @@ impl Budget {
 
 /// Three quarters of what is free, in the machine or in the container, whichever is less.
 fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let container = system.cgroup_limits().map(|limits| limits.free_memory);
-    let free = system.available_memory().min(container.unwrap_or(u64::MAX));
+    // Where the system does not say, a gibibyte is what most machines can spare.
+    let free = sysinfo::System::new().map_or(1 << 30, |mut system| {
+        system.refresh_memory();
+        let container = system.cgroup_limits().map(|limits| limits.free_memory);
+        system.available_memory().min(container.unwrap_or(u64::MAX))
+    });
     (free / 4 * 3).max(64 << 20)
 }
 
@@ -82,12 +84,18 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
         candidates,
         settled,
     } = inputs;
-    let plan = processor.plan(candidates, folds_case(&args.work.output)).await?;
+    let plan = processor
+        .plan(candidates, folds_case(&args.work.output))
+        .await?;
     print_plan(args, &plan, &settled)?;
     let bad = |outcome: &Outcome| outcome.error().is_some();
     let refused = |item: &Item| matches!(item.action, Action::Refused(_) | Action::Collision(_));
     let trouble = plan.items.iter().any(refused) || settled.iter().any(|(_, o)| bad(o));
-    Ok(if trouble { Ended::WithTrouble } else { Ended::Well })
+    Ok(if trouble {
+        Ended::WithTrouble
+    } else {
+        Ended::Well
+    })
 }
 
 fn processor(
@@ -116,7 +124,12 @@ fn processor(
 
 fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let largest = plan.items.iter().map(|item| item.memory_bytes).max().unwrap_or(0);
+    let largest = plan
+        .items
+        .iter()
+        .map(|item| item.memory_bytes)
+        .max()
+        .unwrap_or(0);
     let counts = plan.counts();
     if args.work.json {
         for item in &plan.items {
@@ -126,9 +139,14 @@ fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io
             writeln!(out, "{}", outcome_line(name, outcome, None))?;
         }
         for orphan in &plan.orphans {
-            writeln!(out, "{}", json!({"orphan": orphan.source, "manifest": orphan.manifest}))?;
+            writeln!(
+                out,
+                "{}",
+                json!({"orphan": orphan.source, "manifest": orphan.manifest})
+            )?;
         }
-        let summary = json!({"summary": counts, "settled": settled.len(), "largest_memory_bytes": largest});
+        let summary =
+            json!({"summary": counts, "settled": settled.len(), "largest_memory_bytes": largest});
         return writeln!(out, "{summary}");
     }
     for item in &plan.items {
@@ -153,7 +171,11 @@ fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io
         }
     }
     for orphan in &plan.orphans {
-        writeln!(out, "orphan     {} (its source is not among these inputs)", shown(&orphan.source))?;
+        writeln!(
+            out,
+            "orphan     {} (its source is not among these inputs)",
+            shown(&orphan.source)
+        )?;
     }
     let skipped = counts.skip + settled.iter().filter(|(_, o)| o.error().is_none()).count() as u64;
     let unreadable = settled.iter().filter(|(_, o)| o.error().is_some()).count();
@@ -206,14 +228,17 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         candidates,
         settled,
     } = inputs;
-    let plan = processor.plan(candidates, folds_case(&args.work.output)).await?;
+    let plan = processor
+        .plan(candidates, folds_case(&args.work.output))
+        .await?;
 
     let mut report = Report::new(args, plan.items.len() + settled.len());
     for (name, outcome) in settled {
         processor.settle(&name, None, &outcome);
         report.take(&Ran::settled(name, outcome))?;
     }
-    let work = carry_out(&processor, plan.items, &budget, &interrupted, &report.progress);
+    let progress = report.progress.clone();
+    let work = carry_out(&processor, plan.items, &budget, &interrupted, &progress);
     let mut work = std::pin::pin!(work);
     while let Some(ran) = work.next().await {
         report.take(&ran)?;
@@ -326,9 +351,10 @@ async fn one_item(
         Action::Skip(reason) => settle(Outcome::Skipped(reason)),
         Action::Collision(error) => settle(Outcome::Rejected(error)),
         Action::Refused(error) if is_no_fresh_look(&error) => settle(Outcome::Rejected(error)),
-        _ if interrupted.load(Ordering::Relaxed) => {
-            settle(Outcome::Failed(Error::new(Stage::Fetch, ImageError::Stopped)))
-        }
+        _ if interrupted.load(Ordering::Relaxed) => settle(Outcome::Failed(Error::new(
+            Stage::Fetch,
+            ImageError::Stopped,
+        ))),
         // What the header refuses is processed all the same: that leaves its failure record.
         _ => {
             progress.working_on(&item.candidate.name);
@@ -394,7 +420,8 @@ impl<'a> Report<'a> {
         match &ran.outcome {
             outcome if outcome.error().is_some() => {
                 let error = outcome.error().expect("asked just now");
-                self.progress.say(&format!("{} {name}: {error}", outcome.word()));
+                self.progress
+                    .say(&format!("{} {name}: {error}", outcome.word()));
             }
             Outcome::Done(done) => {
                 if !self.args.quiet && (!self.progress.is_drawn() || self.args.verbose) {
@@ -406,7 +433,8 @@ impl<'a> Report<'a> {
                 }
                 if self.args.verbose {
                     for warning in &done.manifest.warnings {
-                        self.progress.say(&format!("warning {name}: {}", shown_warning(warning)));
+                        self.progress
+                            .say(&format!("warning {name}: {}", shown_warning(warning)));
                     }
                 }
             }
@@ -448,7 +476,11 @@ impl<'a> Report<'a> {
             )?;
             let seconds = self.began.elapsed().as_secs_f64();
             let size = ByteSize(self.bytes).display().iec();
-            writeln!(out, "{} renditions, {size}, in {seconds:.1} s", self.renditions)?;
+            writeln!(
+                out,
+                "{} renditions, {size}, in {seconds:.1} s",
+                self.renditions
+            )?;
         }
         Ok(counts)
     }
@@ -456,7 +488,12 @@ impl<'a> Report<'a> {
 
 fn shown_warning(warning: &Warning) -> String {
     let variant = warning.variant.as_ref().map(|v| format!(" ({v})"));
-    format!("{}{}: {}", warning.code.word(), variant.unwrap_or_default(), warning.detail)
+    format!(
+        "{}{}: {}",
+        warning.code.word(),
+        variant.unwrap_or_default(),
+        warning.detail
+    )
 }
 
 fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
@@ -500,15 +537,16 @@ fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
         bail!("-o - takes exactly one picture");
     };
     if recipe.variants.len() != 1 {
-        bail!("-o - writes one rendition; choose it with --format, or with a recipe of one variant");
+        bail!(
+            "-o - writes one rendition; choose it with --format, or with a recipe of one variant"
+        );
     }
     if io::stdout().is_terminal() {
         bail!("standard output is a terminal; send it to a file or a pipe");
     }
     let bytes = read_one(input, recipe.limits.input_bytes)?;
-    let rendered = render(&bytes, recipe).map_err(|error| {
-        anyhow::anyhow!("{}: {error}", shown(&input.display().to_string()))
-    });
+    let rendered = render(&bytes, recipe)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", shown(&input.display().to_string())));
     let rendered = match rendered {
         Ok(rendered) => rendered,
         Err(error) => {
