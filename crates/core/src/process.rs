@@ -574,7 +574,7 @@ impl Processor {
         rendered: Option<Arc<Renditions>>,
         memory: &mut Memory,
     ) -> Result<Pass, Error> {
-        let set = self.compose(job, before, source, good, rendered)?;
+        let set = self.compose(job, before, source, good, rendered.as_deref())?;
         memory
             .keys
             .extend(set.blobs.iter().map(|(key, _)| key.clone()));
@@ -583,7 +583,7 @@ impl Processor {
         let mut manifest_condition = before.manifest_condition();
         let something_is_there = before.manifest_etag.is_some() || !before.present.is_empty();
         if something_is_there || self.options.foreign == Foreign::Refuse {
-            let record = self.replacing(job, before, source, &set, memory.restarts);
+            let record = replacing(job, before, source, &set, memory.restarts);
             let head = self
                 .put_manifest(&job.source, &record, manifest_condition)
                 .await?;
@@ -628,11 +628,11 @@ impl Processor {
         before: &Before,
         source: &Source,
         mut good: BTreeMap<String, VariantRecord>,
-        rendered: Option<Arc<Renditions>>,
+        rendered: Option<&Renditions>,
     ) -> Result<NewSet, Error> {
         let old = before.manifest.as_ref();
         let mut made: BTreeMap<&str, &crate::render::Rendition> = BTreeMap::new();
-        if let Some(renditions) = &rendered {
+        if let Some(renditions) = rendered {
             made = renditions
                 .renditions
                 .iter()
@@ -678,7 +678,7 @@ impl Processor {
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
             state: State::Complete,
-            source: match (&rendered, old) {
+            source: match (rendered, old) {
                 (None, Some(old)) => old.source.clone(),
                 (Some(renditions), _) => source_record(job, source, &renditions.info),
                 (None, None) => unreachable!("nothing is good without a manifest"),
@@ -687,7 +687,7 @@ impl Processor {
                 revision: self.recipe.revision,
             },
             engine: engine(),
-            warnings: merge_warnings(old, rendered.as_deref(), &names, &self.recipe),
+            warnings: merge_warnings(old, rendered, &names, &self.recipe),
             variants,
             pending: Vec::new(),
             replacing_for: None,
@@ -733,36 +733,6 @@ impl Processor {
             None => Ok(()),
             Some(key) => Err(Error::new(Stage::Plan, foreign_file(key))),
         }
-    }
-
-    /// The manifest while the set is being replaced: the old list, the claim on the new keys, and
-    /// for whom.
-    fn replacing(
-        &self,
-        job: &Job,
-        before: &Before,
-        source: &Source,
-        set: &NewSet,
-        restarts: u32,
-    ) -> Manifest {
-        let mut record = before.manifest.clone().unwrap_or_else(|| Manifest {
-            variants: Vec::new(),
-            warnings: Vec::new(),
-            ..set.manifest.clone()
-        });
-        record.state = State::Replacing;
-        record.engine = engine();
-        record.recipe = set.manifest.recipe;
-        let mut pending: BTreeSet<String> = record.pending.drain(..).collect();
-        pending.extend(set.blobs.iter().map(|(key, _)| key.clone()));
-        pending.retain(|key| !record.renditions().any(|r| r.key == *key));
-        record.pending = pending.into_iter().collect();
-        record.replacing_for = Some(ReplacingFor {
-            request: job.request.clone(),
-            restarts,
-            sha256: Some(source.sha256.clone()),
-        });
-        record
     }
 
     /// Step 5: every rendition, each only in place of what was seen.
@@ -1001,6 +971,29 @@ struct NewSet {
     blobs: Vec<(String, Blob)>,
     manifest: Manifest,
     rendered: Vec<String>,
+}
+
+/// The manifest while the set is being replaced: the old list, the claim on the new keys, and
+/// for whom.
+fn replacing(job: &Job, before: &Before, source: &Source, set: &NewSet, restarts: u32) -> Manifest {
+    let mut record = before.manifest.clone().unwrap_or_else(|| Manifest {
+        variants: Vec::new(),
+        warnings: Vec::new(),
+        ..set.manifest.clone()
+    });
+    record.state = State::Replacing;
+    record.engine = engine();
+    record.recipe = set.manifest.recipe;
+    let mut pending: BTreeSet<String> = record.pending.drain(..).collect();
+    pending.extend(set.blobs.iter().map(|(key, _)| key.clone()));
+    pending.retain(|key| !record.renditions().any(|r| r.key == *key));
+    record.pending = pending.into_iter().collect();
+    record.replacing_for = Some(ReplacingFor {
+        request: job.request.clone(),
+        restarts,
+        sha256: Some(source.sha256.clone()),
+    });
+    record
 }
 
 pub(crate) fn foreign_file(key: &str) -> Cause {
