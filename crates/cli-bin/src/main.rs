@@ -1,2 +1,113 @@
-//! .
-fn main() {}
+//! The `pixmill` command: wires arguments, folders and the engine, and chooses the exit code.
+
+mod args;
+mod inputs;
+mod inspect;
+mod progress;
+mod run;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command, RecipeCommand};
+use crate::run::Ended;
+
+/// Something was rejected or failed.
+const TROUBLE: u8 = 1;
+/// The arguments or the recipe are wrong.
+const USAGE: u8 = 2;
+/// Ended by Ctrl-C: 128 and the number of SIGINT, as shells have it.
+pub(crate) const STOPPED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    quiet_fenced_panics();
+    match carry_out(cli.command) {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::WithTrouble) => TROUBLE.into(),
+        Ok(Ended::Stopped) => STOPPED.into(),
+        // Whoever reads our output has had enough of it.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pixmill: {error:#}");
+            USAGE.into()
+        }
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<Ended> {
+    match command {
+        Command::Convert(args) => runtime()?.block_on(run::convert(&args)),
+        Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
+        Command::Inspect(args) => inspect::inspect(&args),
+        Command::Recipe { command } => recipe(command),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());
+            Ok(Ended::Well)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+            Ok(Ended::Well)
+        }
+    }
+}
+
+fn recipe(command: RecipeCommand) -> anyhow::Result<Ended> {
+    let mut out = io::stdout().lock();
+    match command {
+        RecipeCommand::Show => out.write_all(pixmill::recipe::DEFAULT_RECIPE.as_bytes())?,
+        RecipeCommand::Check { file } => {
+            let recipe = args::read_recipe(&file)?;
+            let names: Vec<_> = recipe.variants.iter().map(|v| v.name.as_str()).collect();
+            writeln!(
+                out,
+                "{} is good: it makes {}",
+                file.display(),
+                names.join(", ")
+            )?;
+        }
+        RecipeCommand::Init { file } => {
+            let new = std::fs::File::create_new(&file);
+            let words = || format!("{} can't be written; is it there already?", file.display());
+            new.and_then(|mut new| new.write_all(pixmill::recipe::DEFAULT_RECIPE.as_bytes()))
+                .with_context(words)?;
+            writeln!(
+                out,
+                "{} is yours to change; check it with: pixmill recipe check {0}",
+                file.display()
+            )?;
+        }
+        RecipeCommand::Schema => {
+            let schema = schemars::schema_for!(pixmill::Recipe);
+            writeln!(out, "{}", serde_json::to_string_pretty(&schema)?)?;
+        }
+    }
+    Ok(Ended::Well)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")
+}
+
+/// Decoders panic on hostile files; the engine fences that and names the file. What the hook would
+/// print says neither, so it keeps to panics outside the fence's worker threads.
+fn quiet_fenced_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some("main") {
+            print(panic);
+        }
+    }));
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -276,9 +276,17 @@ pub enum Cause {
     /// The way of running blocking work that was injected dropped the work.
     #[error("the caller's worker pool dropped the work; is it shutting down?")]
     WorkerGone,
-    /// A store returned something that this engine did not write, or can't read.
+    /// A record in a store is not one that this engine can read.
     #[error("{0}")]
     Record(String),
+    /// The same source failed before, by the same recipe and engine: it is not tried again.
+    #[error("{message}")]
+    FailedBefore {
+        /// The code of that failure.
+        code: String,
+        /// Its words.
+        message: String,
+    },
 }
 
 /// A job's failure: the stage it happened in, and why.
@@ -310,8 +318,9 @@ impl Error {
     }
 
     /// The bounded word for logs, metrics and JSON.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match &self.cause {
+            Cause::FailedBefore { code, .. } => code,
             Cause::Store(e) => match e.kind() {
                 StoreErrorKind::NotFound => "not-found",
                 StoreErrorKind::Denied => "denied",
@@ -333,8 +342,8 @@ impl Error {
         match &self.cause {
             Cause::Store(e) => !matches!(e.kind(), StoreErrorKind::TooLarge { .. }),
             Cause::Image(e) => e.is_transient(),
-            Cause::Name(_) => false,
-            Cause::WorkerGone | Cause::Record(_) => true,
+            Cause::Name(_) | Cause::Record(_) | Cause::FailedBefore { .. } => false,
+            Cause::WorkerGone => true,
         }
     }
 }

@@ -155,6 +155,16 @@ impl KeyTemplate {
         before && after
     }
 
+    /// Whether `key` could have come from this template, judged by the fixed text at its ends.
+    pub fn could_have_made(&self, key: &str) -> bool {
+        let fixed = |part: Option<&Part>| match part {
+            Some(Part::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let (start, end) = (fixed(self.parts.first()), fixed(self.parts.last()));
+        key.len() > start.len() + end.len() && key.starts_with(&start) && key.ends_with(&end)
+    }
+
     /// Whether the template tells variants apart by name.
     pub fn names_the_variant(&self) -> bool {
         self.has(Token::Variant)
@@ -334,7 +344,8 @@ fn shorten(key: &str) -> String {
     let (dir, name) = (&key[..slash], &key[slash..]);
     let hash = short_hash(dir);
     let room = MAX_KEY_BYTES - MAX_PART_BYTES - 2 - hash.len();
-    let head = prefix(dir, room).trim_end_matches('/');
+    // A cut must not leave `.`, `..` or nothing as the last part.
+    let head = prefix(dir, room).trim_end_matches(['/', '.']);
     // The hash is a part of its own: glued to `head`'s last part it could pass 255 bytes.
     format!("{head}/{hash}{name}")
 }

@@ -7,6 +7,10 @@ pub mod recipe;
 pub mod image;
 pub mod render;
 
+pub mod job;
+pub mod plan;
+pub mod process;
+
 pub mod alert;
 pub mod manifest;
 pub mod memory;
@@ -15,5 +19,6 @@ pub mod ports;
 pub mod signal;
 
 pub use error::{Error, ImageError, StoreError};
+pub use process::Processor;
 pub use recipe::Recipe;
-pub use render::{probe, render};
+pub use render::render;

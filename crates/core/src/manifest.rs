@@ -35,6 +35,10 @@ pub struct Manifest {
     /// Keys that a run under way may have written beside those of `variants`; empty when complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
+    /// Which job is replacing them; none when complete. It keeps two jobs that replace the same
+    /// set from taking each other's record for their own on stores whose etags speak of content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacing_for: Option<ReplacingFor>,
     /// Every loss and every oddity, in the order in which the picture met them.
     pub warnings: Vec<Warning>,
     /// Set when the source has since been replaced by one that cannot be processed: what is
@@ -54,6 +58,20 @@ pub enum State {
     Replacing,
     /// Everything listed is in place.
     Complete,
+}
+
+/// A job that is replacing a set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ReplacingFor {
+    /// The request's name, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// How often the job had begun again.
+    pub restarts: u32,
+    /// The SHA-256 of the source that the new set is made from; none when the set is being removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// What is known of the source.
@@ -230,6 +248,8 @@ pub struct FailureRecord {
     pub format: Option<Format>,
     /// The recipe's limits as they were applied.
     pub limits: crate::recipe::Limits,
+    /// SHA-256 over the limits and every variant's digest: another recipe may accept the source.
+    pub recipe: String,
     /// The engine that refused it.
     pub engine: EngineRecord,
     /// The request that asked for it, where requests have names.

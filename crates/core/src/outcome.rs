@@ -97,7 +97,7 @@ impl Outcome {
     }
 
     /// The bounded word for the reason; none for outcomes that need no reason.
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&str> {
         match self {
             Self::Skipped(reason) => Some(reason.code()),
             Self::Rejected(error) | Self::Failed(error) => Some(error.code()),

@@ -713,6 +713,20 @@ impl Recipe {
     }
 }
 
+impl Recipe {
+    /// SHA-256, in hexadecimal, over everything that decides whether a source is accepted and what
+    /// is made of it.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_vec(&self.limits).expect("limits are plain values"));
+        for variant in &self.variants {
+            hash.update(self.variant_digest(variant));
+            hash.update([u8::from(variant.required)]);
+        }
+        hex::encode(hash.finalize())
+    }
+}
+
 /// Quality when a recipe names none.
 pub const DEFAULT_QUALITY: u8 = 80;
 

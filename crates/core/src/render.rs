@@ -193,6 +193,28 @@ pub fn probe(bytes: &[u8]) -> Result<Info, Error> {
     })
 }
 
+/// Whether a source with this header may be rendered at all: held against the recipe's limits and
+/// the longest sides that its required variants' formats hold. Fails with
+/// [`ImageError::TooLarge`] or [`ImageError::Unsupported`] at [`Stage::Probe`], just as
+/// [`render_variants`] would.
+pub fn admissible(info: &Info, recipe: &Recipe) -> Result<(), Error> {
+    let checked = within_limits(info, recipe).and_then(|()| {
+        let mut variants = recipe.variants.iter();
+        variants.try_for_each(|variant| plan(recipe, variant, info).map(drop))
+    });
+    checked.map_err(|error| Error::new(Stage::Probe, error))
+}
+
+/// The size in pixels (width, height) that each variant of `recipe` would have, in the recipe's
+/// order, or in words why this source can't have it.
+pub fn outline(info: &Info, recipe: &Recipe) -> Vec<Result<(u32, u32), String>> {
+    let sizes = recipe.variants.iter().map(|variant| {
+        let plan = plan(recipe, variant, info).map_err(|error| error.to_string())?;
+        plan.skip.map_or(Ok(plan.placement.canvas), Err)
+    });
+    sizes.collect()
+}
+
 /// Makes every variant of `recipe` from the picture in `bytes`, on the caller's thread alone.
 ///
 /// Fails as [`render_variants`] does.
@@ -313,17 +335,7 @@ fn admit<'a>(
         });
     }
     let (info, header) = header::examine(bytes)?;
-    if info.pixels() > limits.pixels {
-        return Err(ImageError::TooLarge {
-            what: Limit::Pixels,
-            actual: info.pixels(),
-            max: limits.pixels,
-            remedy: format!(
-                "the picture is {} x {} pixels: make it smaller, or raise `limits.pixels`",
-                info.stored_width, info.stored_height
-            ),
-        });
-    }
+    within_limits(&info, recipe)?;
     let plans = variants
         .iter()
         .map(|variant| plan(recipe, variant, &info))
@@ -342,6 +354,22 @@ fn admit<'a>(
         header,
         plans,
     })
+}
+
+fn within_limits(info: &Info, recipe: &Recipe) -> Result<(), ImageError> {
+    let limits = &recipe.limits;
+    if info.pixels() > limits.pixels {
+        return Err(ImageError::TooLarge {
+            what: Limit::Pixels,
+            actual: info.pixels(),
+            max: limits.pixels,
+            remedy: format!(
+                "the picture is {} x {} pixels: make it smaller, or raise `limits.pixels`",
+                info.stored_width, info.stored_height
+            ),
+        });
+    }
+    Ok(())
 }
 
 fn applies_orientation(recipe: &Recipe) -> bool {

@@ -1,1 +1,5 @@
-//! .
+//! What Pixmill's own tests share, and what an embedder may hold an adapter of their own against.
+
+pub mod faulty_store;
+pub mod gated_store;
+pub mod store_contract;

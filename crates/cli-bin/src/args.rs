@@ -1,0 +1,294 @@
+//! What can be typed: arguments, their help, and the recipe that they ask for.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pixmill::Recipe;
+use pixmill::recipe::{Effort, Fit, Focus, OutputFormat, Variant};
+
+/// One picture in, every rendition out.
+#[derive(Debug, Parser)]
+#[command(name = "pixmill", version, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything was done (or was in place already)
+  1    something was rejected or failed; the messages and the summary say what
+  2    wrong arguments, or a recipe that can't be read
+  130  stopped by Ctrl-C; run the same command again to finish
+
+Examples:
+  pixmill convert photos -o renditions
+  pixmill convert photos -o small --format webp --quality 80 --width 1600
+  pixmill plan photos -o renditions
+  pixmill inspect photo.jpg";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make all renditions that are missing or old
+    Convert(Convert),
+    /// Say what `convert` would do, and write nothing
+    Plan(Plan),
+    /// Say what a picture is, and what the recipe would make of it
+    Inspect(Inspect),
+    /// Look at, check or start a recipe
+    Recipe {
+        #[command(subcommand)]
+        command: RecipeCommand,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) work: Work,
+    /// Put each file on disk before it counts as done (fsync); slower
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// Write metrics to FILE in Prometheus' text format
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
+    /// Close with an alert when more than this share of the pictures was rejected or failed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub(crate) alert_above: f64,
+    /// Print nothing but errors and the summary
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Name unchanged and skipped files too, and every warning
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) work: Work,
+    /// Name what would be kept or skipped too
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// What `convert` and `plan` have in common: everything that decides what is made.
+#[derive(Debug, Args)]
+pub(crate) struct Work {
+    /// Pictures, folders (with everything in them), or `-` for standard input
+    #[arg(required_unless_present = "files_from")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The folder to write to; `-` for standard output (one picture, one rendition)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) choice: RecipeChoice,
+    /// Take only files that match; their path within the input counts (`**/*.jpg`)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out files that match
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Read paths from FILE, one a line (separated by NUL if it holds any); `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// Pictures at work at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Make everything again, and replace files that Pixmill did not make
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print one JSON object per source, then a summary object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which recipe: a file, one variant described on the spot, or the default.
+#[derive(Debug, Args)]
+pub(crate) struct RecipeChoice {
+    /// The recipe [default: the one that `pixmill recipe show` prints]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "Spot")]
+    pub(crate) recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) spot: Spot,
+}
+
+/// One variant without a recipe: one file per source, `{dir}{stem}.{ext}`.
+#[derive(Debug, Args)]
+#[group(id = "Spot", multiple = true)]
+pub(crate) struct Spot {
+    /// Make one rendition of this format per source, without a recipe
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// 1 (smallest file) to 100 (best picture) [default: 80]
+    #[arg(long, requires = "format", value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: Option<u8>,
+    /// Keep every pixel as it is (WebP)
+    #[arg(long, requires = "format")]
+    lossless: bool,
+    /// Speed against size
+    #[arg(long, requires = "format", value_enum)]
+    effort: Option<EffortArg>,
+    /// The width of the box to fit, in pixels
+    #[arg(long, requires = "format", value_parser = clap::value_parser!(u32).range(1..))]
+    width: Option<u32>,
+    /// The height of the box to fit, in pixels
+    #[arg(long, requires = "format", value_parser = clap::value_parser!(u32).range(1..))]
+    height: Option<u32>,
+    /// How the picture meets the box [default: inside]
+    #[arg(long, requires = "format", value_enum)]
+    fit: Option<FitArg>,
+    /// Which part `--fit cover` keeps [default: center]
+    #[arg(long, requires = "format", value_enum)]
+    focus: Option<FocusArg>,
+    /// Enlarge pictures that are smaller than the box
+    #[arg(long, requires = "format")]
+    enlarge: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    Jpeg,
+    Png,
+    Webp,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum EffortArg {
+    Fast,
+    Balanced,
+    Best,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FitArg {
+    Inside,
+    Outside,
+    Cover,
+    Contain,
+    Fill,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FocusArg {
+    Center,
+    Top,
+    Bottom,
+    Left,
+    Right,
+    TopLeft,
+    TopRight,
+    BottomLeft,
+    BottomRight,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The picture
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) choice: RecipeChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecipeCommand {
+    /// Print the default recipe
+    Show,
+    /// Read a recipe and say what is wrong with it
+    Check {
+        /// The recipe
+        file: PathBuf,
+    },
+    /// Write the default recipe to a new file
+    Init {
+        /// The new file
+        #[arg(default_value = "recipe.toml")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of recipes
+    Schema,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("a share goes from 0 to 1".to_owned()),
+    }
+}
+
+impl RecipeChoice {
+    /// The recipe that is meant. Fails where its file can't be read or is no recipe.
+    pub(crate) fn load(&self) -> anyhow::Result<Recipe> {
+        if let Some(path) = &self.recipe {
+            return read_recipe(path);
+        }
+        let Some(format) = self.spot.format else {
+            return Ok(Recipe::default_recipe());
+        };
+        let spot = &self.spot;
+        let mut variant = Variant::new(
+            "rendition",
+            match format {
+                FormatArg::Jpeg => OutputFormat::Jpeg,
+                FormatArg::Png => OutputFormat::Png,
+                FormatArg::Webp => OutputFormat::Webp,
+            },
+        );
+        variant.quality = spot.quality;
+        variant.lossless = spot.lossless;
+        variant.width = spot.width;
+        variant.height = spot.height;
+        variant.enlarge = spot.enlarge;
+        variant.effort = match spot.effort {
+            Some(EffortArg::Fast) => Effort::Fast,
+            Some(EffortArg::Best) => Effort::Best,
+            Some(EffortArg::Balanced) | None => Effort::Balanced,
+        };
+        variant.fit = match spot.fit {
+            Some(FitArg::Outside) => Fit::Outside,
+            Some(FitArg::Cover) => Fit::Cover,
+            Some(FitArg::Contain) => Fit::Contain,
+            Some(FitArg::Fill) => Fit::Fill,
+            Some(FitArg::Inside) | None => Fit::Inside,
+        };
+        variant.focus = match spot.focus {
+            Some(FocusArg::Top) => Focus::Top,
+            Some(FocusArg::Bottom) => Focus::Bottom,
+            Some(FocusArg::Left) => Focus::Left,
+            Some(FocusArg::Right) => Focus::Right,
+            Some(FocusArg::TopLeft) => Focus::TopLeft,
+            Some(FocusArg::TopRight) => Focus::TopRight,
+            Some(FocusArg::BottomLeft) => Focus::BottomLeft,
+            Some(FocusArg::BottomRight) => Focus::BottomRight,
+            Some(FocusArg::Center) | None => Focus::Center,
+        };
+        match Recipe::single(variant) {
+            Ok(recipe) => Ok(recipe),
+            Err(error) => bail!("these options contradict each other: {error}"),
+        }
+    }
+}
+
+/// Reads a recipe file; the error names the file and, where there is one, the line.
+pub(crate) fn read_recipe(path: &std::path::Path) -> anyhow::Result<Recipe> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the recipe {} can't be read", path.display()))?;
+    Recipe::from_toml(&text).with_context(|| format!("the recipe {} is wrong", path.display()))
+}

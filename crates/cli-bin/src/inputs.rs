@@ -1,0 +1,285 @@
+//! From what was typed to candidates: every input, once, with the store that holds it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use pixmill::error::{Cause, Error, Stage, StoreError, StoreErrorKind};
+use pixmill::memory::MemoryStore;
+use pixmill::outcome::{Outcome, SkipReason};
+use pixmill::plan::Candidate;
+use pixmill::ports::{BlobStore, Listed};
+use pixmill_local::{FolderStore, Kind, walk};
+
+use crate::args::Work;
+
+/// The name that standard input gets: its renditions need one.
+const STDIN_KEY: &str = "stdin";
+
+/// Everything that was named or found.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    /// What may be processed.
+    pub(crate) candidates: Vec<Candidate>,
+    /// What is settled already, by name: not a file, left out, can't be read.
+    pub(crate) settled: Vec<(String, Outcome)>,
+}
+
+struct Collector<'a> {
+    found: Inputs,
+    output: &'a Path,
+    include: Option<GlobSet>,
+    exclude: Option<GlobSet>,
+    stores: BTreeMap<PathBuf, Arc<dyn BlobStore>>,
+    max_bytes: u64,
+}
+
+/// Collects what `work` names. Fails on patterns and lists that can't be read; what is wrong with
+/// one input is its outcome.
+pub(crate) fn collect(work: &Work, max_bytes: u64) -> anyhow::Result<Inputs> {
+    let mut collector = Collector {
+        found: Inputs::default(),
+        output: &work.output,
+        include: globs(&work.include)?,
+        exclude: globs(&work.exclude)?,
+        stores: BTreeMap::new(),
+        max_bytes,
+    };
+    for input in &work.inputs {
+        if input.as_os_str() == "-" {
+            collector.standard_input()?;
+        } else {
+            collector.path(input, None);
+        }
+    }
+    if let Some(list) = &work.files_from {
+        for path in listed_paths(list)? {
+            let key = key_of_listed(&path);
+            collector.path(&path, key);
+        }
+    }
+    Ok(collector.found)
+}
+
+impl Collector<'_> {
+    fn standard_input(&mut self) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        let read = io::stdin()
+            .lock()
+            .take(self.max_bytes + 1)
+            .read_to_end(&mut bytes);
+        read.context("standard input can't be read")?;
+        let store = MemoryStore::new();
+        let head = store.insert(STDIN_KEY, bytes);
+        self.found.candidates.push(Candidate {
+            name: "standard input".to_owned(),
+            listed: Listed {
+                key: STDIN_KEY.to_owned(),
+                size: head.size,
+                etag: head.etag,
+            },
+            sources: Arc::new(store),
+            named: true,
+            key_in_output: None,
+        });
+        Ok(())
+    }
+
+    /// A path that somebody named: a folder with all in it, or one file.
+    fn path(&mut self, path: &Path, key: Option<String>) {
+        let name = path.display().to_string();
+        let real = match path.canonicalize() {
+            Ok(real) => real,
+            Err(error) => return self.unreadable(&name, error),
+        };
+        match real.metadata() {
+            Err(error) => self.unreadable(&name, error),
+            Ok(metadata) if metadata.is_dir() => self.folder(path, &real),
+            Ok(metadata) if metadata.is_file() => self.file(&name, &real, key),
+            Ok(_) => self.settle(&name, Outcome::Skipped(SkipReason::NotAFile)),
+        }
+    }
+
+    fn file(&mut self, name: &str, real: &Path, key: Option<String>) {
+        let (Some(folder), Some(file_name)) = (real.parent(), real.file_name()) else {
+            return self.settle(name, Outcome::Skipped(SkipReason::NotAFile));
+        };
+        let Some(file_name) = file_name.to_str() else {
+            return self.settle(name, not_utf8());
+        };
+        // A listed file keeps its relative path if that is where it really lies.
+        let (root, key) = match key.filter(|key| real.ends_with(key)) {
+            Some(key) => {
+                let depth = Path::new(&key).components().count();
+                let root = real.ancestors().nth(depth).unwrap_or(folder);
+                (root.to_owned(), key)
+            }
+            None => (folder.to_owned(), file_name.to_owned()),
+        };
+        let stamp = match pixmill_local::stamp(real) {
+            Ok(stamp) => stamp,
+            Err(error) => return self.unreadable(name, error),
+        };
+        self.candidate(name, &root, &root, key, stamp, true);
+    }
+
+    fn folder(&mut self, path: &Path, real: &Path) {
+        let entries = match walk(path, Some(self.output)) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(&path.display().to_string(), error),
+        };
+        for entry in entries {
+            let name = entry.path.display().to_string();
+            match entry.kind {
+                Kind::File { size, etag } => {
+                    self.candidate(&name, path, real, entry.key, (size, etag), false);
+                }
+                Kind::Hidden => self.settle(&name, Outcome::Skipped(SkipReason::Hidden)),
+                Kind::NotUtf8 => self.settle(&name, not_utf8()),
+                Kind::Unreadable(error) => self.unreadable(&name, error),
+                _ => self.settle(&name, Outcome::Skipped(SkipReason::NotAFile)),
+            }
+        }
+    }
+
+    fn candidate(
+        &mut self,
+        name: &str,
+        root: &Path,
+        real_root: &Path,
+        key: String,
+        (size, etag): (u64, pixmill::ports::Etag),
+        named: bool,
+    ) {
+        let left_out = self.include.as_ref().is_some_and(|set| !set.is_match(&key))
+            || self.exclude.as_ref().is_some_and(|set| set.is_match(&key));
+        if left_out {
+            return self.settle(name, Outcome::Skipped(SkipReason::Excluded));
+        }
+        let sources = match self.stores.get(real_root) {
+            Some(store) => store.clone(),
+            None => match FolderStore::open(root) {
+                Ok(store) => {
+                    let store: Arc<dyn BlobStore> = Arc::new(store);
+                    self.stores.insert(real_root.to_owned(), store.clone());
+                    store
+                }
+                Err(error) => return self.unreadable(name, error),
+            },
+        };
+        let output = self.output.canonicalize().ok();
+        let key_in_output = output.and_then(|output| {
+            let inside = real_root.join(&key);
+            let inside = inside.strip_prefix(output).ok()?;
+            inside.to_str().map(str::to_owned)
+        });
+        self.found.candidates.push(Candidate {
+            name: name.to_owned(),
+            listed: Listed { key, size, etag },
+            sources,
+            named,
+            key_in_output,
+        });
+    }
+
+    fn unreadable(&mut self, name: &str, error: io::Error) {
+        let kind = match error.kind() {
+            io::ErrorKind::NotFound => StoreErrorKind::NotFound,
+            io::ErrorKind::PermissionDenied => StoreErrorKind::Denied,
+            _ => StoreErrorKind::Other,
+        };
+        let error = Error::new(Stage::Fetch, StoreError::new(kind, name).because(error));
+        self.settle(name, Outcome::Failed(error));
+    }
+
+    fn settle(&mut self, name: &str, outcome: Outcome) {
+        self.found.settled.push((name.to_owned(), outcome));
+    }
+}
+
+fn not_utf8() -> Outcome {
+    let words = "the name is not UTF-8, so it can't be a key; rename the file".to_owned();
+    Outcome::Rejected(Error::new(Stage::Plan, Cause::Name(words)))
+}
+
+fn globs(patterns: &[String]) -> anyhow::Result<Option<GlobSet>> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).with_context(|| format!("{pattern:?} is no pattern"))?);
+    }
+    Ok(Some(set.build()?))
+}
+
+/// The paths in a list: one a line, or separated by NUL where there is one.
+fn listed_paths(list: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut bytes = Vec::new();
+    if list.as_os_str() == "-" {
+        io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("standard input can't be read")?;
+    } else {
+        bytes = std::fs::read(list)
+            .with_context(|| format!("the list {} can't be read", list.display()))?;
+    }
+    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
+    let lines = bytes.split(|byte| *byte == separator);
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut paths = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        match std::str::from_utf8(line) {
+            Ok(path) => paths.push(PathBuf::from(path)),
+            Err(_) => bail!("the list {} holds a name that is not UTF-8", list.display()),
+        }
+    }
+    Ok(paths)
+}
+
+/// A listed relative path stays what it is; one that climbs out, or is absolute, keeps its name only.
+fn key_of_listed(path: &Path) -> Option<String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::Normal(part) => parts.push(part.to_str()?),
+            std::path::Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// Whether names that differ by case are one name where `path` lies: told by looking for the
+/// nearest existing folder under a name of the other case, so that nothing is written.
+pub(crate) fn folds_case(path: &Path) -> bool {
+    let Ok(path) = std::path::absolute(path) else {
+        return false;
+    };
+    for folder in path.ancestors() {
+        let (Some(name), Ok(real)) = (folder.file_name(), folder.canonicalize()) else {
+            continue;
+        };
+        let name = name.to_string_lossy();
+        let swapped: String = name
+            .chars()
+            .map(|c| {
+                if c.is_lowercase() {
+                    c.to_ascii_uppercase()
+                } else {
+                    c.to_ascii_lowercase()
+                }
+            })
+            .collect();
+        if swapped != name {
+            let other = folder.with_file_name(swapped).canonicalize();
+            // A case-folding system gives back the one name it keeps, or at least the same file.
+            return other.is_ok_and(|other| other == real);
+        }
+    }
+    false
+}

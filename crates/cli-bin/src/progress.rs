@@ -1,0 +1,58 @@
+//! How far a run is: a bar on a terminal, lines elsewhere, both on standard error.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The progress of one run. Clones share the bar.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A run over `inputs` inputs. Nothing is drawn when quiet, or off a terminal.
+    pub(crate) fn new(inputs: usize, quiet: bool) -> Self {
+        if quiet || !std::io::stderr().is_terminal() {
+            return Self {
+                bar: ProgressBar::hidden(),
+            };
+        }
+        let style = ProgressStyle::with_template(
+            "{bar:30.cyan/blue} {pos}/{len}  {per_sec}  {eta} left  {wide_msg:.dim}",
+        );
+        let bar = ProgressBar::new(inputs as u64);
+        bar.set_style(style.expect("the template is written above"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    /// Whether there is a bar.
+    pub(crate) fn is_drawn(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// A line for the person, above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Names the picture at work.
+    pub(crate) fn working_on(&self, name: &str) {
+        if self.is_drawn() {
+            let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+            self.bar.set_message(plain);
+        }
+    }
+
+    /// One more input has ended.
+    pub(crate) fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,579 @@
+//! `plan` and `convert`: collect, plan, do exactly what the plan says, and report.
+
+use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use bytesize::ByteSize;
+use futures_util::StreamExt;
+use futures_util::stream;
+use pixmill::Recipe;
+use pixmill::alert::after_run;
+use pixmill::error::{Error, ImageError, Stage};
+use pixmill::image::Warning;
+use pixmill::job::Job;
+use pixmill::outcome::{Counts, Outcome};
+use pixmill::plan::{Action, Item, Plan};
+use pixmill::ports::{AlertSink, MetricSink};
+use pixmill::process::{Foreign, ProcessOptions, Processor};
+use pixmill::render::{RenditionResult, Stop, render};
+use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::args::{Convert, Plan as PlanArgs, Work};
+use crate::inputs::{Inputs, collect, folds_case};
+use crate::progress::Progress;
+
+/// How a run ended; `main` makes an exit code of it.
+pub(crate) enum Ended {
+    Well,
+    WithTrouble,
+    Stopped,
+}
+
+/// Memory is handed out in pieces of this many bytes.
+const PIECE: u64 = 1 << 20;
+
+/// The machine's share: how many pictures at once, how many threads each, how much memory in all.
+struct Budget {
+    jobs: usize,
+    threads: NonZeroUsize,
+    memory: u64,
+}
+
+impl Budget {
+    fn of(work: &Work, pictures: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let jobs = work.jobs.map_or(cores, usize::from);
+        // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
+        let busy = jobs.min(pictures).max(1);
+        let threads = NonZeroUsize::new(cores / busy).unwrap_or(NonZeroUsize::MIN);
+        let memory = work.memory.map_or_else(free_memory, |size| size.as_u64());
+        Self {
+            jobs,
+            threads,
+            memory,
+        }
+    }
+}
+
+/// Three quarters of what is free, in the machine or in the container, whichever is less.
+fn free_memory() -> u64 {
+    // Where the system does not say, a gibibyte is what most machines can spare.
+    let free = sysinfo::System::new().map_or(1 << 30, |mut system| {
+        system.refresh_memory();
+        let container = system.cgroup_limits().map(|limits| limits.free_memory);
+        system.available_memory().min(container.unwrap_or(u64::MAX))
+    });
+    (free / 4 * 3).max(64 << 20)
+}
+
+/// `pixmill plan`
+pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
+    let recipe = args.work.choice.load()?;
+    let inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    let budget = Budget::of(&args.work, inputs.candidates.len());
+    let store = FolderStore::open_lazily(&args.work.output)?;
+    let processor = processor(&args.work, recipe, &budget, store, Stop::default());
+    let Inputs {
+        candidates,
+        settled,
+    } = inputs;
+    let plan = processor
+        .plan(candidates, folds_case(&args.work.output))
+        .await?;
+    print_plan(args, &plan, &settled)?;
+    let bad = |outcome: &Outcome| outcome.error().is_some();
+    let refused = |item: &Item| matches!(item.action, Action::Refused(_) | Action::Collision(_));
+    let trouble = plan.items.iter().any(refused) || settled.iter().any(|(_, o)| bad(o));
+    Ok(if trouble {
+        Ended::WithTrouble
+    } else {
+        Ended::Well
+    })
+}
+
+fn processor(
+    work: &Work,
+    recipe: Recipe,
+    budget: &Budget,
+    output: FolderStore,
+    stop: Stop,
+) -> Processor {
+    let output = Arc::new(output);
+    let options = ProcessOptions {
+        threads: budget.threads,
+        stop,
+        memory: Some(budget.memory),
+        force: work.force,
+        foreign: Foreign::Refuse,
+        ..ProcessOptions::default()
+    };
+    // Each item brings its own source store.
+    Processor::new(output.clone(), output, recipe)
+        .with_options(options)
+        .with_blocking(|work| {
+            tokio::task::spawn_blocking(work);
+        })
+}
+
+fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let largest = plan
+        .items
+        .iter()
+        .map(|item| item.memory_bytes)
+        .max()
+        .unwrap_or(0);
+    let counts = plan.counts();
+    if args.work.json {
+        for item in &plan.items {
+            writeln!(out, "{}", plan_line(item))?;
+        }
+        for (name, outcome) in settled {
+            writeln!(out, "{}", outcome_line(name, outcome, None))?;
+        }
+        for orphan in &plan.orphans {
+            writeln!(
+                out,
+                "{}",
+                json!({"orphan": orphan.source, "manifest": orphan.manifest})
+            )?;
+        }
+        let summary =
+            json!({"summary": counts, "settled": settled.len(), "largest_memory_bytes": largest});
+        return writeln!(out, "{summary}");
+    }
+    for item in &plan.items {
+        let name = shown(&item.candidate.name);
+        match &item.action {
+            Action::Keep { .. } | Action::Skip(_) if !args.verbose => {}
+            Action::Update(reason) => writeln!(out, "update     {name} ({reason})")?,
+            Action::Skip(reason) => writeln!(out, "skip       {name} ({reason})")?,
+            Action::Collision(e) | Action::Refused(e) => {
+                writeln!(out, "{:<10} {name}: {e}", item.action.word())?;
+            }
+            action => writeln!(out, "{:<10} {name}", action.word())?,
+        }
+    }
+    for (name, outcome) in settled {
+        match (outcome, outcome.error()) {
+            (_, Some(error)) => writeln!(out, "{:<10} {}: {error}", outcome.word(), shown(name))?,
+            (Outcome::Skipped(reason), None) if args.verbose => {
+                writeln!(out, "skip       {} ({reason})", shown(name))?;
+            }
+            _ => {}
+        }
+    }
+    for orphan in &plan.orphans {
+        writeln!(
+            out,
+            "orphan     {} (its source is not among these inputs)",
+            shown(&orphan.source)
+        )?;
+    }
+    let skipped = counts.skip + settled.iter().filter(|(_, o)| o.error().is_none()).count() as u64;
+    let unreadable = settled.iter().filter(|(_, o)| o.error().is_some()).count();
+    writeln!(
+        out,
+        "{} create, {} update, {} keep, {} collision, {} refused, {skipped} skipped, {unreadable} unreadable, {} orphans",
+        counts.create, counts.update, counts.keep, counts.collision, counts.refused, counts.orphans,
+    )?;
+    if largest > 0 {
+        let size = ByteSize(largest).display().iec();
+        writeln!(out, "the largest picture will need about {size} of memory")?;
+    }
+    Ok(())
+}
+
+fn plan_line(item: &Item) -> Value {
+    let reason = match &item.action {
+        Action::Update(reason) => Some(reason.to_string()),
+        Action::Skip(reason) => Some(reason.to_string()),
+        Action::Collision(error) | Action::Refused(error) => Some(error.to_string()),
+        _ => None,
+    };
+    json!({
+        "source": item.candidate.listed.key,
+        "path": item.candidate.name,
+        "action": item.action.word(),
+        "reason": reason,
+        "memory_bytes": item.memory_bytes,
+    })
+}
+
+/// `pixmill convert`
+pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
+    let recipe = args.work.choice.load()?;
+    if args.work.output.as_os_str() == "-" {
+        return convert_to_stdout(&args.work, &recipe);
+    }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    tokio::spawn(watch_for_signals(interrupted.clone()));
+
+    let inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    let budget = Budget::of(&args.work, inputs.candidates.len());
+    let store = FolderStore::open_lazily(&args.work.output)?.durable(args.durable);
+    store.clean_leftovers().await?;
+    let metrics = Arc::new(PrometheusText::new());
+    let stop = Stop::on(interrupted.clone());
+    let processor = processor(&args.work, recipe, &budget, store, stop)
+        .with_metrics(metrics.clone() as Arc<dyn MetricSink>);
+    let Inputs {
+        candidates,
+        settled,
+    } = inputs;
+    let plan = processor
+        .plan(candidates, folds_case(&args.work.output))
+        .await?;
+
+    let mut report = Report::new(args, plan.items.len() + settled.len());
+    for (name, outcome) in settled {
+        processor.settle(&name, None, &outcome);
+        report.take(&Ran::settled(name, outcome))?;
+    }
+    let progress = report.progress.clone();
+    let work = carry_out(&processor, plan.items, &budget, &interrupted, &progress);
+    let mut work = std::pin::pin!(work);
+    while let Some(ran) = work.next().await {
+        report.take(&ran)?;
+    }
+    if let Some(path) = &args.metrics {
+        let written = metrics.write(path);
+        written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
+    }
+    let counts = report.finish()?;
+    if let Some(alert) = after_run(&counts, args.alert_above) {
+        let sent = ConsoleAlerts::new(io::stderr()).send(&alert).await;
+        sent.map_err(|error| anyhow::anyhow!("the alert can't be printed: {error}"))?;
+    }
+    Ok(if interrupted.load(Ordering::Relaxed) {
+        Ended::Stopped
+    } else if counts.rejected + counts.failed > 0 {
+        Ended::WithTrouble
+    } else {
+        Ended::Well
+    })
+}
+
+/// The first signal asks the jobs to end, the second ends the process: nothing at a final name is
+/// ever half written.
+async fn watch_for_signals(interrupted: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut int), Ok(mut term)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    loop {
+        futures_util::future::select(std::pin::pin!(int.recv()), std::pin::pin!(term.recv())).await;
+        if interrupted.swap(true, Ordering::Relaxed) {
+            std::process::exit(crate::STOPPED.into());
+        }
+    }
+}
+
+/// What became of one input.
+struct Ran {
+    /// What people call it.
+    name: String,
+    /// Its key; none where it never got one.
+    key: Option<String>,
+    outcome: Outcome,
+    milliseconds: u64,
+}
+
+impl Ran {
+    fn settled(name: String, outcome: Outcome) -> Self {
+        Self {
+            name,
+            key: None,
+            outcome,
+            milliseconds: 0,
+        }
+    }
+}
+
+/// Does what the plan says, as many items at once as the budget allows. Items come back in the
+/// order in which they end.
+fn carry_out<'a>(
+    processor: &'a Processor,
+    items: Vec<Item>,
+    budget: &'a Budget,
+    interrupted: &'a AtomicBool,
+    progress: &'a Progress,
+) -> impl futures_util::Stream<Item = Ran> + 'a {
+    let pieces = usize::try_from(budget.memory / PIECE).unwrap_or(usize::MAX);
+    let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
+    let memory = Arc::new(Semaphore::new(pieces));
+    stream::iter(items)
+        .map(move |item| {
+            let memory = memory.clone();
+            async move {
+                let began = Instant::now();
+                let name = item.candidate.name.clone();
+                let key = item.candidate.listed.key.clone();
+                let wanted = usize::try_from(item.memory_bytes / PIECE).unwrap_or(usize::MAX);
+                let wanted = u32::try_from(wanted.clamp(1, pieces)).unwrap_or(u32::MAX);
+                // The semaphore is never closed.
+                let _admitted = memory.acquire_many(wanted).await;
+                let outcome = one_item(processor, item, interrupted, progress).await;
+                Ran {
+                    name,
+                    key: Some(key),
+                    outcome,
+                    milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                }
+            }
+        })
+        .buffer_unordered(budget.jobs)
+}
+
+async fn one_item(
+    processor: &Processor,
+    item: Item,
+    interrupted: &AtomicBool,
+    progress: &Progress,
+) -> Outcome {
+    let source = item.candidate.listed;
+    let settle = |outcome: Outcome| {
+        processor.settle(&source.key, Some(source.size), &outcome);
+        outcome
+    };
+    match item.action {
+        Action::Keep { refresh: false } => settle(Outcome::Unchanged),
+        Action::Skip(reason) => settle(Outcome::Skipped(reason)),
+        Action::Collision(error) => settle(Outcome::Rejected(error)),
+        Action::Refused(error) if is_no_fresh_look(&error) => settle(Outcome::Rejected(error)),
+        _ if interrupted.load(Ordering::Relaxed) => settle(Outcome::Failed(Error::new(
+            Stage::Fetch,
+            ImageError::Stopped,
+        ))),
+        // What the header refuses is processed all the same: that leaves its failure record.
+        _ => {
+            progress.working_on(&item.candidate.name);
+            let processor = processor.clone().with_sources(item.candidate.sources);
+            let job = Job::new(source.key);
+            processor.process(&job).await
+        }
+    }
+}
+
+/// Refused for its name or by an earlier attempt: looking at the picture would change nothing.
+fn is_no_fresh_look(error: &Error) -> bool {
+    use pixmill::error::Cause;
+    matches!(
+        error.cause(),
+        Cause::Name(_) | Cause::FailedBefore { .. } | Cause::Record(_)
+    )
+}
+
+/// Counts and prints outcomes as they come.
+struct Report<'a> {
+    args: &'a Convert,
+    progress: Progress,
+    counts: Counts,
+    inputs: usize,
+    renditions: u64,
+    bytes: u64,
+    began: Instant,
+}
+
+impl<'a> Report<'a> {
+    fn new(args: &'a Convert, inputs: usize) -> Self {
+        Self {
+            args,
+            progress: Progress::new(inputs, args.quiet),
+            counts: Counts::default(),
+            inputs,
+            renditions: 0,
+            bytes: 0,
+            began: Instant::now(),
+        }
+    }
+
+    fn take(&mut self, ran: &Ran) -> io::Result<()> {
+        self.counts.add(&ran.outcome);
+        let mut made = (0, 0);
+        if let Outcome::Done(done) = &ran.outcome {
+            let variants = done.manifest.variants.iter();
+            let new = variants.filter(|v| done.rendered.contains(&v.name));
+            for rendition in new.filter_map(|v| v.rendition.as_ref()) {
+                made = (made.0 + 1, made.1 + rendition.bytes);
+            }
+        }
+        self.renditions += made.0;
+        self.bytes += made.1;
+        if self.args.work.json {
+            let key = ran.key.as_deref().unwrap_or(&ran.name);
+            let mut line = outcome_line(key, &ran.outcome, Some(ran.milliseconds));
+            line["path"] = json!(ran.name);
+            writeln!(io::stdout().lock(), "{line}")?;
+        }
+        let name = shown(&ran.name);
+        match &ran.outcome {
+            outcome if outcome.error().is_some() => {
+                let error = outcome.error().expect("asked just now");
+                self.progress
+                    .say(&format!("{} {name}: {error}", outcome.word()));
+            }
+            Outcome::Done(done) => {
+                if !self.args.quiet && (!self.progress.is_drawn() || self.args.verbose) {
+                    let size = ByteSize(made.1).display().iec();
+                    self.progress.say(&format!(
+                        "done {name}: {} renditions, {size}, {} ms",
+                        made.0, ran.milliseconds
+                    ));
+                }
+                if self.args.verbose {
+                    for warning in &done.manifest.warnings {
+                        self.progress
+                            .say(&format!("warning {name}: {}", shown_warning(warning)));
+                    }
+                }
+            }
+            Outcome::Skipped(reason) if self.args.verbose => {
+                self.progress.say(&format!("skipped {name}: {reason}"));
+            }
+            outcome if self.args.verbose => {
+                self.progress.say(&format!("{} {name}", outcome.word()));
+            }
+            _ => {}
+        }
+        self.progress.step();
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<Counts> {
+        self.progress.clear();
+        let mut out = io::stdout().lock();
+        let counts = self.counts;
+        if self.args.work.json {
+            let summary = json!({
+                "summary": counts,
+                "inputs": self.inputs,
+                "renditions": self.renditions,
+                "written_bytes": self.bytes,
+            });
+            writeln!(out, "{summary}")?;
+        } else {
+            writeln!(
+                out,
+                "{} inputs: {} done, {} unchanged, {} stale, {} skipped, {} rejected, {} failed",
+                self.inputs,
+                counts.done,
+                counts.unchanged,
+                counts.stale,
+                counts.skipped,
+                counts.rejected,
+                counts.failed,
+            )?;
+            let seconds = self.began.elapsed().as_secs_f64();
+            let size = ByteSize(self.bytes).display().iec();
+            writeln!(
+                out,
+                "{} renditions, {size}, in {seconds:.1} s",
+                self.renditions
+            )?;
+        }
+        Ok(counts)
+    }
+}
+
+fn shown_warning(warning: &Warning) -> String {
+    let variant = warning.variant.as_ref().map(|v| format!(" ({v})"));
+    format!(
+        "{}{}: {}",
+        warning.code.word(),
+        variant.unwrap_or_default(),
+        warning.detail
+    )
+}
+
+fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
+    let mut line = json!({
+        "source": source,
+        "outcome": outcome.word(),
+        "code": outcome.code(),
+    });
+    if let Outcome::Done(done) = outcome {
+        line["rendered"] = json!(done.rendered);
+        line["variants"] = json!(done.manifest.variants);
+        line["warnings"] = json!(done.manifest.warnings);
+    }
+    if let Some(error) = outcome.error() {
+        line["stage"] = json!(error.stage().name());
+        line["message"] = json!(error.cause().to_string());
+    }
+    if let Some(milliseconds) = milliseconds {
+        line["milliseconds"] = json!(milliseconds);
+    }
+    line
+}
+
+/// A name as it may be shown on a terminal: control characters are escaped.
+fn shown(name: &str) -> String {
+    name.chars()
+        .flat_map(|c| {
+            let escaped: Vec<char> = if c.is_control() {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            };
+            escaped
+        })
+        .collect()
+}
+
+/// `-o -`: one picture in, one rendition to standard output, nothing else written.
+fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
+    let [input] = work.inputs.as_slice() else {
+        bail!("-o - takes exactly one picture");
+    };
+    if recipe.variants.len() != 1 {
+        bail!(
+            "-o - writes one rendition; choose it with --format, or with a recipe of one variant"
+        );
+    }
+    if io::stdout().is_terminal() {
+        bail!("standard output is a terminal; send it to a file or a pipe");
+    }
+    let bytes = read_one(input, recipe.limits.input_bytes)?;
+    let rendered = render(&bytes, recipe)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", shown(&input.display().to_string())));
+    let rendered = match rendered {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            eprintln!("rejected {error}");
+            return Ok(Ended::WithTrouble);
+        }
+    };
+    for warning in &rendered.warnings {
+        eprintln!("warning {}", shown_warning(warning));
+    }
+    match &rendered.renditions[0].result {
+        RenditionResult::Made(made) => io::stdout().lock().write_all(&made.bytes)?,
+        RenditionResult::Skipped(reason) => bail!("there is no rendition: {reason}"),
+    }
+    Ok(Ended::Well)
+}
+
+/// A file's bytes, or standard input's, up to one more than `max_bytes`.
+pub(crate) fn read_one(input: &Path, max_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let limit = max_bytes.saturating_add(1);
+    let read = if input.as_os_str() == "-" {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(input).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("{} can't be read", input.display()))?;
+    Ok(bytes)
+}

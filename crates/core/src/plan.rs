@@ -1,0 +1,572 @@
+//! What a run would do: the recipe times the sources, held against what is there.
+//!
+//! A survey reads records, listings and headers, never whole pictures (but for a source that was
+//! touched without changing its size: its content decides). What follows from it is decided by
+//! pure functions, and a run does exactly what its plan says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Cause, Error, Stage};
+use crate::image::{Format, Info, Sniffed};
+use crate::manifest::{FailureRecord, Manifest, State};
+use crate::outcome::SkipReason;
+use crate::ports::{BlobStore, Listed};
+use crate::process::{CALLS_AT_ONCE, Foreign, Processor, foreign_file, probe_source};
+use crate::recipe::Recipe;
+use crate::render::{RENDER_REVISION, admissible, engine, predict};
+
+/// A source that may be processed.
+#[derive(Clone)]
+pub struct Candidate {
+    /// What people call it: a path, most likely.
+    pub name: String,
+    /// Its key, size and etag in its store.
+    pub listed: Listed,
+    /// Its store.
+    pub sources: Arc<dyn BlobStore>,
+    /// Whether somebody named it, rather than found it in a folder: then it is never skipped for
+    /// not being a picture, but refused.
+    pub named: bool,
+    /// The key that it has in the output, where the output holds the inputs too.
+    pub key_in_output: Option<String>,
+}
+
+/// What is to be done about one source.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Nothing is there yet.
+    Create,
+    /// Something is there and is not what it should be.
+    Update(Reason),
+    /// Everything is in place.
+    Keep {
+        /// Whether its manifest has to take note of changed circumstances (a touched source, a
+        /// new recipe revision); no picture is made.
+        refresh: bool,
+    },
+    /// Not ours to do.
+    Skip(SkipReason),
+    /// Another source would write one of its paths: neither is done.
+    Collision(Error),
+    /// It can't be done, as its name, its header or an earlier attempt shows.
+    Refused(Error),
+}
+
+/// Why something has to be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The source changed.
+    Source,
+    /// The recipe changed.
+    Recipe,
+    /// The engine makes other bytes than the one that was here.
+    Engine,
+    /// A rendition is missing or was changed by someone else.
+    Missing,
+    /// A run was cut off.
+    Unfinished,
+    /// The caller wants it.
+    Forced,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "the source changed",
+            Self::Recipe => "the recipe changed",
+            Self::Engine => "the engine changed",
+            Self::Missing => "a rendition is missing or was changed",
+            Self::Unfinished => "an earlier run was cut off",
+            Self::Forced => "forced",
+        })
+    }
+}
+
+impl Action {
+    /// The action's one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update(_) => "update",
+            Self::Keep { .. } => "keep",
+            Self::Skip(_) => "skip",
+            Self::Collision(_) => "collision",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// Whether pictures are made.
+    pub fn renders(&self) -> bool {
+        matches!(self, Self::Create | Self::Update(_))
+    }
+}
+
+/// One source of a plan.
+pub struct Item {
+    /// The source.
+    pub candidate: Candidate,
+    /// What is to be done about it.
+    pub action: Action,
+    /// What its header says, where it was looked at.
+    pub info: Option<Info>,
+    /// The predicted peak of memory for making it, in bytes; 0 where nothing is made.
+    pub memory_bytes: u64,
+}
+
+/// What was made from a source that is not among the inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The source's key, as its manifest says.
+    pub source: String,
+    /// The manifest's key.
+    pub manifest: String,
+}
+
+/// What a run would do.
+pub struct Plan {
+    /// One item per source, in the order given.
+    pub items: Vec<Item>,
+    /// What was made from other sources, in the order of their keys.
+    pub orphans: Vec<Orphan>,
+}
+
+/// How many sources get which action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "each counts the action of its name")]
+pub struct PlanCounts {
+    pub create: u64,
+    pub update: u64,
+    pub keep: u64,
+    pub skip: u64,
+    pub collision: u64,
+    pub refused: u64,
+    pub orphans: u64,
+}
+
+impl Plan {
+    /// How many sources get which action.
+    pub fn counts(&self) -> PlanCounts {
+        let mut counts = PlanCounts {
+            orphans: self.orphans.len() as u64,
+            ..PlanCounts::default()
+        };
+        for item in &self.items {
+            *match item.action {
+                Action::Create => &mut counts.create,
+                Action::Update(_) => &mut counts.update,
+                Action::Keep { .. } => &mut counts.keep,
+                Action::Skip(_) => &mut counts.skip,
+                Action::Collision(_) => &mut counts.collision,
+                Action::Refused(_) => &mut counts.refused,
+            } += 1;
+        }
+        counts
+    }
+}
+
+/// What the survey found of one source.
+#[derive(Default)]
+struct Found {
+    manifest: Option<Result<Manifest, Error>>,
+    failure: Option<FailureRecord>,
+    /// The store's etag differs from the manifest's, and yet the content is the same.
+    same_content: bool,
+}
+
+impl Processor {
+    /// Plans a run over `candidates`, whose keys must differ. `fold_case` says that the output
+    /// takes names that differ by case for one name. Nothing is written.
+    ///
+    /// Fails only where the output itself can't be read; what is wrong with one source is in its item.
+    pub async fn plan(&self, candidates: Vec<Candidate>, fold_case: bool) -> Result<Plan, Error> {
+        let listing = self.list_output().await?;
+        let found = futures_util::stream::iter(candidates.iter().cloned())
+            .map(|candidate| self.survey(candidate, &listing))
+            .buffered(CALLS_AT_ONCE);
+        let found: Vec<Found> = found.try_collect().await?;
+        let orphans = self.orphans(&candidates, &listing).await?;
+
+        let manifests = found
+            .iter()
+            .filter_map(|f| f.manifest.as_ref()?.as_ref().ok());
+        let ours: BTreeSet<&str> = manifests
+            .chain(orphans.iter().map(|(_, manifest)| manifest))
+            .flat_map(Manifest::claimed_keys)
+            .collect();
+        let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
+        for (candidate, found) in candidates.into_iter().zip(&found) {
+            let own = candidate.key_in_output.as_deref();
+            let action = if own.is_some_and(|key| ours.contains(key)) {
+                Action::Skip(SkipReason::OwnOutput)
+            } else {
+                self.decide(&candidate.listed, found, &listing)
+            };
+            items.push(Item {
+                candidate,
+                action,
+                info: None,
+                memory_bytes: 0,
+            });
+        }
+        let items = futures_util::stream::iter(items)
+            .map(|item| self.look_at_header(item))
+            .buffered(CALLS_AT_ONCE);
+        let mut items: Vec<Item> = items.collect().await;
+        refuse_collisions(&self.recipe, &mut items, fold_case);
+        refuse_overwriting_inputs(&self.recipe, &mut items);
+        Ok(Plan {
+            items,
+            orphans: orphans.into_iter().map(|(orphan, _)| orphan).collect(),
+        })
+    }
+
+    async fn list_output(&self) -> Result<BTreeMap<String, Listed>, Error> {
+        let lines = self.output.list("").map_ok(|line| (line.key.clone(), line));
+        let listing = lines.try_collect().await;
+        listing.map_err(|error| Error::new(Stage::Plan, error))
+    }
+
+    async fn survey(
+        &self,
+        candidate: Candidate,
+        listing: &BTreeMap<String, Listed>,
+    ) -> Result<Found, Error> {
+        let source = &candidate.listed;
+        let mut found = Found::default();
+        let manifest_key = self.recipe.output.manifest_key(&source.key);
+        if listing.contains_key(&manifest_key)
+            && let Some(bytes) = self.record(&manifest_key).await?
+        {
+            found.manifest = Some(Manifest::from_json(&manifest_key, &bytes));
+        }
+        let failed_key = self.recipe.output.failed_key(&source.key);
+        if listing.contains_key(&failed_key)
+            && let Some(bytes) = self.record(&failed_key).await?
+        {
+            found.failure = FailureRecord::from_json(&failed_key, &bytes).ok();
+        }
+        if let Some(Ok(manifest)) = &found.manifest
+            && manifest.source.bytes == source.size
+            && !is_same_object(manifest, source)
+        {
+            found.same_content = self
+                .has_content(&candidate, &manifest.source.sha256)
+                .await?;
+        }
+        Ok(found)
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<bytes::Bytes>, Error> {
+        let fetched = self.read_record(key).await?;
+        Ok(fetched.map(|fetched| fetched.bytes))
+    }
+
+    async fn has_content(&self, candidate: &Candidate, sha256: &str) -> Result<bool, Error> {
+        let limit = self.recipe.limits.input_bytes;
+        match candidate
+            .sources
+            .get(&candidate.listed.key, limit, None)
+            .await
+        {
+            Ok(fetched) => {
+                let hash = move || hex::encode(Sha256::digest(fetched.bytes));
+                Ok(self.run(hash).await? == sha256)
+            }
+            // Whatever is wrong with it will be said where it is processed.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Manifests of sources that are not among the candidates.
+    async fn orphans(
+        &self,
+        candidates: &[Candidate],
+        listing: &BTreeMap<String, Listed>,
+    ) -> Result<Vec<(Orphan, Manifest)>, Error> {
+        let output = &self.recipe.output;
+        let known: BTreeSet<String> = candidates
+            .iter()
+            .map(|c| output.manifest_key(&c.listed.key))
+            .collect();
+        let strangers = listing
+            .keys()
+            .filter(|key| output.manifest.could_have_made(key) && !known.contains(*key));
+        let read = futures_util::stream::iter(strangers.cloned().collect::<Vec<_>>())
+            .map(async |key: String| {
+                let Some(bytes) = self.record(&key).await? else {
+                    return Ok(None);
+                };
+                // Whatever else ends in this name is somebody else's.
+                let manifest = Manifest::from_json(&key, &bytes).ok();
+                let ours = manifest.filter(|m| output.manifest_key(&m.source.key) == key);
+                Ok::<_, Error>(ours.map(|manifest| {
+                    let orphan = Orphan {
+                        source: manifest.source.key.clone(),
+                        manifest: key,
+                    };
+                    (orphan, manifest)
+                }))
+            })
+            .buffered(CALLS_AT_ONCE);
+        read.try_filter_map(|found| std::future::ready(Ok(found)))
+            .try_collect()
+            .await
+    }
+
+    /// What follows for one source from what was found.
+    fn decide(&self, source: &Listed, found: &Found, listing: &BTreeMap<String, Listed>) -> Action {
+        let force = self.options.force;
+        let careful = self.options.foreign == Foreign::Refuse && !force;
+        if let Some(failure) = &found.failure
+            && !force
+            && still_fails(&self.recipe, failure, source)
+        {
+            return Action::Refused(Error::new(
+                failure.stage,
+                Cause::FailedBefore {
+                    code: failure.code.clone(),
+                    message: failure.message.clone(),
+                },
+            ));
+        }
+        let manifest = match &found.manifest {
+            Some(Ok(manifest)) => Some(manifest),
+            Some(Err(error)) if careful => {
+                let words = Cause::Record(error.cause().to_string());
+                return Action::Refused(Error::new(Stage::Plan, words));
+            }
+            _ => None,
+        };
+        if careful {
+            let keys = self.recipe.early_keys(&source.key).unwrap_or_default();
+            let claimed = |key: &String| manifest.is_some_and(|m| m.claims(key));
+            if let Some(key) = keys
+                .iter()
+                .find(|k| listing.contains_key(*k) && !claimed(k))
+            {
+                return Action::Refused(Error::new(Stage::Plan, foreign_file(key)));
+            }
+        }
+        let Some(manifest) = manifest else {
+            return Action::Create;
+        };
+        if force {
+            return Action::Update(Reason::Forced);
+        }
+        if self.is_newer_work(manifest) {
+            return Action::Skip(SkipReason::NewerWork);
+        }
+        let same_source = is_same_object(manifest, source) || found.same_content;
+        match why_update(&self.recipe, manifest, same_source, listing) {
+            Some(reason) => Action::Update(reason),
+            None => Action::Keep {
+                refresh: !is_same_object(manifest, source)
+                    || manifest.recipe.revision != self.recipe.revision
+                    || manifest.replaced_by.is_some()
+                    || found.failure.is_some(),
+            },
+        }
+    }
+
+    /// Reads the header of what would be made: what is refused by it is known before the run, and
+    /// so is the memory that the rest will need.
+    async fn look_at_header(&self, mut item: Item) -> Item {
+        if !item.action.renders() {
+            return item;
+        }
+        let source = &item.candidate.listed;
+        let sources = item.candidate.sources.as_ref();
+        let limits = &self.recipe.limits;
+        let probed = probe_source(sources, &source.key, source.size, limits.input_bytes).await;
+        let (sniffed, info) = match probed {
+            Ok(probed) => probed,
+            Err(error) => {
+                // A store that fails now may answer later: the run itself will see.
+                if !error.is_transient() {
+                    item.action = Action::Refused(error);
+                }
+                return item;
+            }
+        };
+        match info.and_then(|info| admissible(&info, &self.recipe).map(|()| info)) {
+            Ok(info) => {
+                let threads = self.options.threads.get();
+                let prediction = predict(&info, source.size, &self.recipe, threads);
+                item.memory_bytes = prediction.memory_bytes;
+                item.info = Some(info);
+            }
+            Err(_) if !item.candidate.named && !is_meant_as_picture(&source.key, sniffed) => {
+                item.action = Action::Skip(SkipReason::NotAPicture);
+            }
+            Err(error) => item.action = Action::Refused(error),
+        }
+        item
+    }
+}
+
+fn is_same_object(manifest: &Manifest, source: &Listed) -> bool {
+    let recorded = manifest.store.source.as_ref();
+    recorded.is_some_and(|object| object.etag == source.etag)
+}
+
+fn still_fails(recipe: &Recipe, failure: &FailureRecord, source: &Listed) -> bool {
+    let recorded = failure.store.as_ref();
+    recorded.is_some_and(|object| object.etag == source.etag)
+        && failure.recipe == recipe.digest()
+        && failure.engine == engine()
+}
+
+fn why_update(
+    recipe: &Recipe,
+    manifest: &Manifest,
+    same_source: bool,
+    listing: &BTreeMap<String, Listed>,
+) -> Option<Reason> {
+    if manifest.state == State::Replacing {
+        return Some(Reason::Unfinished);
+    }
+    if !same_source {
+        return Some(Reason::Source);
+    }
+    if manifest.engine.render_revision != RENDER_REVISION {
+        return Some(Reason::Engine);
+    }
+    let recorded = manifest.variants.iter().map(|v| (v.name.as_str(), v));
+    let recorded: BTreeMap<_, _> = recorded.collect();
+    let as_asked = |variant: &crate::recipe::Variant| {
+        let record = recorded.get(variant.name.as_str());
+        record.is_some_and(|r| {
+            r.digest == recipe.variant_digest(variant) && !(r.skipped.is_some() && variant.required)
+        })
+    };
+    if recorded.len() != recipe.variants.len() || !recipe.variants.iter().all(as_asked) {
+        return Some(Reason::Recipe);
+    }
+    let in_place = manifest.renditions().all(|rendition| {
+        let etag = manifest.store.renditions.get(&rendition.key);
+        listing.get(&rendition.key).is_some_and(|line| {
+            line.size == rendition.bytes && etag.is_none_or(|etag| *etag == line.etag)
+        })
+    });
+    (!in_place).then_some(Reason::Missing)
+}
+
+/// Whether somebody will miss it when it is passed over: its content or its name says picture.
+fn is_meant_as_picture(key: &str, sniffed: Sniffed) -> bool {
+    const EXTENSIONS: [&str; 18] = [
+        "jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib", "tif", "tiff",
+        "heic", "heif", "avif", "jxl", "svg", "svgz",
+    ];
+    match sniffed {
+        // A document among pictures is no picture that went missing.
+        Sniffed::Picture(Format::Pdf) => false,
+        Sniffed::Picture(_) => true,
+        _ => key.rsplit_once('.').is_some_and(|(_, ext)| {
+            EXTENSIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(ext))
+        }),
+    }
+}
+
+/// The keys that an item may write.
+fn keys_of(recipe: &Recipe, item: &Item) -> Vec<String> {
+    let source = &item.candidate.listed.key;
+    let mut keys = recipe.early_keys(source).unwrap_or_default();
+    keys.push(recipe.output.manifest_key(source));
+    keys.push(recipe.output.failed_key(source));
+    keys
+}
+
+fn ancestors(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices('/').map(|(slash, _)| &key[..slash])
+}
+
+/// Refuses every source that would write a path which another one writes, or needs as a folder.
+fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
+    let fold = |key: &str| {
+        if fold_case {
+            key.to_lowercase()
+        } else {
+            key.to_owned()
+        }
+    };
+    let mut owners: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut keys: Vec<Vec<String>> = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        // What is refused or skipped writes nothing.
+        let writes = item.action.renders() || matches!(item.action, Action::Keep { .. });
+        let mine = if writes {
+            keys_of(recipe, item)
+        } else {
+            Vec::new()
+        };
+        for key in &mine {
+            owners.entry(fold(key)).or_default().push(at);
+        }
+        keys.push(mine);
+    }
+    let mut found: Vec<Option<String>> = vec![None; items.len()];
+    let mut clash = |one: usize, other: usize, words: &str| {
+        if one != other {
+            for (here, there) in [(one, other), (other, one)] {
+                let there = &items[there].candidate.name;
+                found[here].get_or_insert_with(|| format!("{there:?} would {words}"));
+            }
+        }
+    };
+    for (at, mine) in keys.iter().enumerate() {
+        for key in mine {
+            let folded = fold(key);
+            for other in &owners[&folded] {
+                clash(at, *other, &format!("write {key:?} too"));
+            }
+            for ancestor in ancestors(&folded) {
+                for other in owners.get(ancestor).into_iter().flatten() {
+                    clash(
+                        at,
+                        *other,
+                        &format!("need {ancestor:?} as a file and a folder at once with this one"),
+                    );
+                }
+            }
+        }
+    }
+    for (item, words) in items.iter_mut().zip(found) {
+        if let Some(words) = words {
+            let words =
+                format!("{words}; rename one, or use an output.key with the whole {{path}} in it");
+            item.action = Action::Collision(Error::new(Stage::Plan, Cause::Name(words)));
+        }
+    }
+}
+
+/// An input is never overwritten, nor made a folder of.
+fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item]) {
+    let is_input = |item: &Item| !matches!(item.action, Action::Skip(SkipReason::OwnOutput));
+    let inputs: BTreeSet<String> = items
+        .iter()
+        .filter(|item| is_input(item))
+        .filter_map(|item| item.candidate.key_in_output.clone())
+        .collect();
+    for item in items.iter_mut().filter(|item| item.action.renders()) {
+        let keys = keys_of(recipe, item);
+        let hit = keys.iter().find_map(|key| {
+            let mut paths = ancestors(key).chain([key.as_str()]);
+            paths.find(|path| inputs.contains(*path)).map(str::to_owned)
+        });
+        if let Some(input) = hit {
+            let words = format!(
+                "{input:?} is an input and is never overwritten; choose another output folder or another output.key"
+            );
+            item.action = Action::Refused(Error::new(Stage::Plan, Cause::Name(words)));
+        }
+    }
+}

@@ -1,0 +1,1131 @@
+//! Fetch, render, publish, record: what happens to one source, and the only code that calls ports.
+//!
+//! The protocol (on any store with conditional writes; events are only hints, what counts is the
+//! source as it is now):
+//!
+//! 1. Read the manifest, and look at what lies under the keys that it claims or that the recipe
+//!    will give. That is what every later write expects to replace.
+//! 2. Then get the source. Same source, recipe and engine, and everything in place: unchanged.
+//! 3. Render everything that is missing or old. Nothing is written unless all of it rendered.
+//! 4. If anything is there already, write the manifest as `replacing`, if it is still the one
+//!    that was read: of two jobs one goes on, the other begins again.
+//! 5. Put every rendition, each only in place of what step 1 saw; remove what is no longer made.
+//! 6. Write the manifest as `complete`, if it is still the one of step 4.
+//! 7. Look at the source once more. Changed: begin again. Gone: treat it as removed.
+//!
+//! Whoever meets a conflict begins again, and from then on looks at everything that is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Cause, Error, ImageError, Limit, Stage, StoreError, StoreErrorKind};
+use crate::image::{Info, Sniffed, Warning, sniff};
+use crate::job::Job;
+use crate::manifest::{
+    BadSource, FAILURE_VERSION, FailureRecord, MANIFEST_VERSION, Manifest, ObjectRecord,
+    RecipeRecord, RenditionRecord, ReplacingFor, SourceRecord, State, StoreRecord, VariantRecord,
+};
+use crate::outcome::{Done, Outcome, SkipReason};
+use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
+use crate::recipe::{Recipe, Variant};
+use crate::render::{
+    Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, Stop, engine, probe,
+    render_variants,
+};
+use crate::signal::{Finished, Signal};
+
+/// How often a job begins again before it fails as a conflict. Each restart means that somebody
+/// else made progress, so this many in one job is a store that lies or a storm of events.
+const MAX_RESTARTS: u32 = 16;
+
+/// The largest manifest or failure record that is read, in bytes.
+const MAX_RECORD_BYTES: u64 = 4 << 20;
+
+/// How many small calls to a store (records, listings, headers) a survey keeps under way at once.
+pub(crate) const CALLS_AT_ONCE: usize = 16;
+
+/// Work that must not run on an async executor's own threads.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// The caller's way of running such work somewhere else.
+pub type RunBlocking = Arc<dyn Fn(Work) + Send + Sync>;
+
+/// What happens where something lies that no manifest of ours claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Foreign {
+    /// It is replaced: the output is ours alone.
+    #[default]
+    Replace,
+    /// The source is refused before anything is written.
+    Refuse,
+}
+
+/// What happens to renditions whose source is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Removals {
+    /// They stay.
+    #[default]
+    Keep,
+    /// What the manifest lists is removed, and the manifest with it.
+    Delete,
+}
+
+/// How a processor goes about it.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// Threads that one job may use for rendering.
+    pub threads: NonZeroUsize,
+    /// When to stop.
+    pub stop: Stop,
+    /// The most memory that one job may need, in bytes.
+    pub memory: Option<u64>,
+    /// Whether everything is made again, also where nothing changed or a newer engine was here.
+    pub force: bool,
+    /// What happens to files that aren't ours.
+    pub foreign: Foreign,
+    /// What happens when the source is gone.
+    pub removals: Removals,
+}
+
+impl Default for ProcessOptions {
+    fn default() -> Self {
+        Self {
+            threads: NonZeroUsize::MIN,
+            stop: Stop::default(),
+            memory: None,
+            force: false,
+            foreign: Foreign::default(),
+            removals: Removals::default(),
+        }
+    }
+}
+
+/// Makes and publishes the renditions of one source at a time, from one store to another (or to
+/// the same one). Cheap to clone; one value serves any number of jobs at once.
+#[derive(Clone)]
+pub struct Processor {
+    pub(crate) sources: Arc<dyn BlobStore>,
+    pub(crate) output: Arc<dyn BlobStore>,
+    pub(crate) recipe: Arc<Recipe>,
+    pub(crate) options: ProcessOptions,
+    metrics: Arc<dyn MetricSink>,
+    blocking: RunBlocking,
+}
+
+/// What one job remembers from one pass to the next.
+#[derive(Default)]
+struct Memory {
+    restarts: u32,
+    /// Keys that rendering gave, for templates whose keys are not known before.
+    keys: BTreeSet<String>,
+    /// The renditions made so far, with the SHA-256 of the source they were made from.
+    rendered: Option<(String, Vec<String>, Arc<Renditions>)>,
+    image_size: Option<u64>,
+    written_bytes: u64,
+    large_reported: bool,
+    stages: Vec<(Stage, Duration)>,
+}
+
+impl Memory {
+    fn spent(&mut self, stage: Stage, time: Duration) {
+        match self.stages.iter_mut().find(|(s, _)| *s == stage) {
+            Some((_, sum)) => *sum += time,
+            None => self.stages.push((stage, time)),
+        }
+    }
+}
+
+/// How one pass over the protocol ended.
+enum Pass {
+    Settled(Outcome),
+    /// Somebody else wrote meanwhile.
+    Again(Stage),
+}
+
+/// What step 1 saw.
+struct Before {
+    /// The manifest, when there is one that can be read.
+    manifest: Option<Manifest>,
+    /// The etag of whatever lies under the manifest's key.
+    manifest_etag: Option<Etag>,
+    /// What lies under the keys that are ours.
+    present: BTreeMap<String, Listed>,
+}
+
+impl Before {
+    fn claims(&self, key: &str) -> bool {
+        self.manifest.as_ref().is_some_and(|m| m.claims(key))
+    }
+
+    fn condition(&self, key: &str) -> Condition {
+        match self.present.get(key) {
+            Some(listed) => Condition::IfMatch(listed.etag.clone()),
+            None => Condition::IfAbsent,
+        }
+    }
+
+    fn manifest_condition(&self) -> Condition {
+        match &self.manifest_etag {
+            Some(etag) => Condition::IfMatch(etag.clone()),
+            None => Condition::IfAbsent,
+        }
+    }
+
+    /// Whether the rendition lies there as it was recorded. An etag that speaks of content is
+    /// compared too: the size alone would let a same-sized stranger pass.
+    fn is_in_place(&self, manifest: &Manifest, rendition: &RenditionRecord) -> bool {
+        let recorded = manifest.store.renditions.get(&rendition.key);
+        self.present.get(&rendition.key).is_some_and(|listed| {
+            listed.size == rendition.bytes && recorded.is_none_or(|etag| *etag == listed.etag)
+        })
+    }
+}
+
+/// A source that was read.
+struct Source {
+    bytes: Bytes,
+    head: Head,
+    sha256: String,
+}
+
+impl Processor {
+    /// A processor that reads from `sources` and writes to `output`. Rendering runs on the
+    /// calling thread until [`Processor::with_blocking`] says otherwise; nothing is measured
+    /// until [`Processor::with_metrics`] does.
+    pub fn new(sources: Arc<dyn BlobStore>, output: Arc<dyn BlobStore>, recipe: Recipe) -> Self {
+        Self {
+            sources,
+            output,
+            recipe: Arc::new(recipe),
+            options: ProcessOptions::default(),
+            metrics: Arc::new(crate::memory::NoMetrics),
+            blocking: Arc::new(|work| work()),
+        }
+    }
+
+    /// Runs rendering and hashing through `run`, which must call the work once, on a thread that
+    /// may be busy for seconds. With tokio: `|work| { tokio::task::spawn_blocking(work); }`.
+    #[must_use]
+    pub fn with_blocking(mut self, run: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        self.blocking = Arc::new(run);
+        self
+    }
+
+    /// Records signals in `metrics`.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<dyn MetricSink>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Goes about it as `options` say.
+    #[must_use]
+    pub fn with_options(mut self, options: ProcessOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same processor with another source store.
+    #[must_use]
+    pub fn with_sources(mut self, sources: Arc<dyn BlobStore>) -> Self {
+        self.sources = sources;
+        self
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Does the job, whatever state an earlier one left behind, and says what became of it.
+    pub async fn process(&self, job: &Job) -> Outcome {
+        let started = Instant::now();
+        let mut memory = Memory::default();
+        let outcome = match self.pass_until_settled(job, &mut memory).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::from(error),
+        };
+        self.metrics.record(&Signal::Finished(Finished {
+            source: &job.source,
+            outcome: &outcome,
+            image_size: memory.image_size,
+            written_bytes: memory.written_bytes,
+            processing_time: started.elapsed(),
+            stages: &memory.stages,
+        }));
+        outcome
+    }
+
+    /// Takes note of an outcome that a plan decided without any processing, so that every input
+    /// of a run is observed in the same way.
+    pub fn settle(&self, source: &str, image_size: Option<u64>, outcome: &Outcome) {
+        self.metrics.record(&Signal::Finished(Finished {
+            source,
+            outcome,
+            image_size,
+            written_bytes: 0,
+            processing_time: Duration::ZERO,
+            stages: &[],
+        }));
+    }
+
+    async fn pass_until_settled(&self, job: &Job, memory: &mut Memory) -> Result<Outcome, Error> {
+        loop {
+            let stage = match self.pass(job, memory).await {
+                Ok(Pass::Settled(outcome)) => return Ok(outcome),
+                Ok(Pass::Again(stage)) => stage,
+                Err(error) if is_conflict(&error) => error.stage(),
+                Err(error) => return Err(error),
+            };
+            memory.restarts += 1;
+            self.metrics.record(&Signal::Restarted {
+                source: &job.source,
+                stage,
+                times: memory.restarts,
+            });
+            if memory.restarts > MAX_RESTARTS {
+                let conflict = StoreError::new(StoreErrorKind::Conflict, &job.source);
+                return Err(Error::new(stage, conflict));
+            }
+            if self.options.stop.requested() {
+                return Err(Error::new(stage, ImageError::Stopped));
+            }
+        }
+    }
+
+    async fn pass(&self, job: &Job, memory: &mut Memory) -> Result<Pass, Error> {
+        let before = self.look_before(&job.source, memory).await?;
+        if let Some(manifest) = &before.manifest
+            && !self.options.force
+            && self.is_newer_work(manifest)
+        {
+            return Ok(Pass::Settled(Outcome::Skipped(SkipReason::NewerWork)));
+        }
+        if job.removal && self.is_gone(&job.source).await? {
+            return self.remove(job, &before, memory).await;
+        }
+        let source = match self.fetch(&job.source, memory).await {
+            Ok(source) => source,
+            Err(error) if is_not_found(&error) => return self.remove(job, &before, memory).await,
+            Err(error) if !error.is_transient() => {
+                return self.reject(job, &before, None, error).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let records = match &before.manifest {
+            Some(manifest) if !self.options.force => self.still_good(manifest, &before, &source),
+            _ => BTreeMap::new(),
+        };
+        if let Some(manifest) = &before.manifest
+            && manifest.state == State::Complete
+            && records.len() == self.recipe.variants.len()
+            && manifest.variants.len() == records.len()
+        {
+            return self
+                .confirm_unchanged(job, &before, manifest, &source)
+                .await;
+        }
+        let rendered = match self.render(&source, &records, memory).await {
+            Ok(rendered) => rendered,
+            Err(error) if !error.is_transient() => {
+                return self.reject(job, &before, Some(&source), error).await;
+            }
+            Err(error) => return Err(error),
+        };
+        self.publish(job, &before, &source, records, rendered, memory)
+            .await
+    }
+
+    /// Step 1: the manifest first, then what lies under its keys and the recipe's.
+    async fn look_before(&self, source: &str, memory: &Memory) -> Result<Before, Error> {
+        let started = self.read_manifest(source).await?;
+        let (manifest, manifest_etag) = started;
+        let mut keys: BTreeSet<String> = memory.keys.clone();
+        keys.extend(self.recipe.early_keys(source).into_iter().flatten());
+        if let Some(manifest) = &manifest {
+            keys.extend(manifest.claimed_keys().map(str::to_owned));
+        }
+        // Where nothing was ever made, nothing is expected; a first conflict shows otherwise.
+        let first_set = manifest_etag.is_none() && memory.restarts == 0;
+        let present = if first_set && self.options.foreign == Foreign::Replace {
+            BTreeMap::new()
+        } else {
+            self.present(source, keys).await?
+        };
+        Ok(Before {
+            manifest,
+            manifest_etag,
+            present,
+        })
+    }
+
+    async fn read_manifest(&self, source: &str) -> Result<(Option<Manifest>, Option<Etag>), Error> {
+        let key = self.recipe.output.manifest_key(source);
+        let Some(fetched) = self.read_record(&key).await? else {
+            return Ok((None, None));
+        };
+        let etag = Some(fetched.head.etag);
+        match Manifest::from_json(&key, &fetched.bytes) {
+            Ok(manifest) => Ok((Some(manifest), etag)),
+            // Ours alone to write, so what can't be read is replaced.
+            Err(_) if self.options.force || self.options.foreign == Foreign::Replace => {
+                Ok((None, etag))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A record's bytes; none where there is no record.
+    pub(crate) async fn read_record(&self, key: &str) -> Result<Option<Fetched>, Error> {
+        match self.output.get(key, MAX_RECORD_BYTES, None).await {
+            Ok(fetched) => Ok(Some(fetched)),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(Stage::Record, error)),
+        }
+    }
+
+    /// What lies under `keys`: by one listing where they share a folder of their own.
+    async fn present(
+        &self,
+        source: &str,
+        keys: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Listed>, Error> {
+        let fail = |error| Error::new(Stage::Plan, error);
+        let prefix = self.recipe.output.key.lies_under_path().then(|| {
+            let manifest = self.recipe.output.manifest_key(source);
+            let folder = manifest.rsplit_once('/').map(|(folder, _)| folder);
+            folder
+                .map(|folder| format!("{folder}/"))
+                .unwrap_or_default()
+        });
+        let prefix = prefix.filter(|p| !p.is_empty() && keys.iter().all(|key| key.starts_with(p)));
+        if let Some(prefix) = prefix {
+            let listed = self.output.list(&prefix);
+            let ours = listed.try_filter(|line| std::future::ready(keys.contains(&line.key)));
+            let pairs = ours.map_ok(|line| (line.key.clone(), line));
+            return pairs.try_collect().await.map_err(fail);
+        }
+        let heads =
+            futures_util::stream::iter(keys).map(async |key| match self.output.head(&key).await {
+                Ok(head) => Ok(Some((
+                    key.clone(),
+                    Listed {
+                        key,
+                        size: head.size,
+                        etag: head.etag,
+                    },
+                ))),
+                Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+                Err(error) => Err(fail(error)),
+            });
+        let heads = heads.buffer_unordered(CALLS_AT_ONCE);
+        heads
+            .try_filter_map(|found| std::future::ready(Ok(found)))
+            .try_collect()
+            .await
+    }
+
+    /// An older engine or recipe never overwrites a newer one's work: a laptop and a deployment
+    /// must not fight over one output.
+    pub(crate) fn is_newer_work(&self, manifest: &Manifest) -> bool {
+        manifest.manifest_version > MANIFEST_VERSION
+            || manifest.engine.render_revision > RENDER_REVISION
+            || manifest.recipe.revision > self.recipe.revision
+    }
+
+    /// Step 2.
+    async fn fetch(&self, key: &str, memory: &mut Memory) -> Result<Source, Error> {
+        let started = Instant::now();
+        let limit = self.recipe.limits.input_bytes;
+        let Fetched { bytes, head } = fetch_part(self.sources.as_ref(), key, limit, None).await?;
+        memory.image_size = Some(head.size);
+        let threshold = self.recipe.limits.large_bytes;
+        if head.size > threshold && !std::mem::replace(&mut memory.large_reported, true) {
+            self.metrics.record(&Signal::LargeImage {
+                source: key,
+                image_size: head.size,
+                threshold,
+            });
+        }
+        let hashed = bytes.clone();
+        let sha256 = self
+            .run(move || hex::encode(Sha256::digest(hashed)))
+            .await?;
+        memory.spent(Stage::Fetch, started.elapsed());
+        Ok(Source {
+            bytes,
+            head,
+            sha256,
+        })
+    }
+
+    /// The records of `manifest` that hold for this source, recipe and engine, by variant name.
+    fn still_good(
+        &self,
+        manifest: &Manifest,
+        before: &Before,
+        source: &Source,
+    ) -> BTreeMap<String, VariantRecord> {
+        if manifest.state != State::Complete
+            || manifest.source.sha256 != source.sha256
+            || manifest.engine.render_revision != RENDER_REVISION
+        {
+            return BTreeMap::new();
+        }
+        let good = self.recipe.variants.iter().filter_map(|variant| {
+            let record = manifest.variants.iter().find(|r| r.name == variant.name)?;
+            let in_place = match &record.rendition {
+                Some(rendition) => before.is_in_place(manifest, rendition),
+                // Left out because optional; not good enough once it is required.
+                None => !variant.required,
+            };
+            let good = in_place && record.digest == self.recipe.variant_digest(variant);
+            good.then(|| (variant.name.clone(), record.clone()))
+        });
+        good.collect()
+    }
+
+    /// Nothing is to be made. Where only circumstances changed (the source was touched, the
+    /// recipe's revision rose, a bad upload was taken back), the manifest takes note of it.
+    async fn confirm_unchanged(
+        &self,
+        job: &Job,
+        before: &Before,
+        manifest: &Manifest,
+        source: &Source,
+    ) -> Result<Pass, Error> {
+        let mut fresh = Manifest {
+            recipe: RecipeRecord {
+                revision: self.recipe.revision,
+            },
+            replaced_by: None,
+            ..manifest.clone()
+        };
+        fresh.store.source = Some(ObjectRecord::from(&source.head));
+        fresh.store.replaced_by = None;
+        if fresh != *manifest {
+            self.put_manifest(&job.source, &fresh, before.manifest_condition())
+                .await?;
+        }
+        self.clear_failure(&job.source).await?;
+        Ok(Pass::Settled(Outcome::Unchanged))
+    }
+
+    /// Step 3. None when there is nothing to render.
+    async fn render(
+        &self,
+        source: &Source,
+        good: &BTreeMap<String, VariantRecord>,
+        memory: &mut Memory,
+    ) -> Result<Option<Arc<Renditions>>, Error> {
+        let todo: Vec<Variant> = self
+            .recipe
+            .variants
+            .iter()
+            .filter(|v| !good.contains_key(&v.name))
+            .cloned()
+            .collect();
+        if todo.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<_> = todo.iter().map(|v| v.name.clone()).collect();
+        if let Some((sha256, made, renditions)) = &memory.rendered
+            && *sha256 == source.sha256
+            && *made == names
+        {
+            return Ok(Some(renditions.clone()));
+        }
+        let (bytes, recipe) = (source.bytes.clone(), self.recipe.clone());
+        let options = RenderOptions {
+            threads: self.options.threads,
+            stop: self.options.stop.clone(),
+            memory: self.options.memory,
+        };
+        let renditions = self
+            .run(move || {
+                let todo: Vec<_> = todo.iter().collect();
+                render_variants(&bytes, &recipe, &todo, &options)
+            })
+            .await??;
+        for (stage, time) in &renditions.stages {
+            memory.spent(*stage, *time);
+        }
+        let renditions = Arc::new(renditions);
+        memory.rendered = Some((source.sha256.clone(), names, renditions.clone()));
+        Ok(Some(renditions))
+    }
+
+    /// Steps 4 to 7.
+    async fn publish(
+        &self,
+        job: &Job,
+        before: &Before,
+        source: &Source,
+        good: BTreeMap<String, VariantRecord>,
+        rendered: Option<Arc<Renditions>>,
+        memory: &mut Memory,
+    ) -> Result<Pass, Error> {
+        let set = self.compose(job, before, source, good, rendered.as_deref())?;
+        memory
+            .keys
+            .extend(set.blobs.iter().map(|(key, _)| key.clone()));
+        self.check_foreign(before, &set)?;
+        let started = Instant::now();
+        let mut manifest_condition = before.manifest_condition();
+        let something_is_there = before.manifest_etag.is_some() || !before.present.is_empty();
+        if something_is_there || self.options.foreign == Foreign::Refuse {
+            let record = replacing(job, before, source, &set, memory.restarts);
+            let head = self
+                .put_manifest(&job.source, &record, manifest_condition)
+                .await?;
+            manifest_condition = Condition::IfMatch(head.etag);
+        }
+        let etags = self.put_renditions(before, &set, memory).await?;
+        self.delete_superseded(before, &set).await?;
+        memory.spent(Stage::Publish, started.elapsed());
+
+        let started = Instant::now();
+        let mut manifest = set.manifest;
+        for (key, etag) in etags {
+            if !etag.is_weak() {
+                manifest.store.renditions.insert(key, etag);
+            }
+        }
+        self.put_manifest(&job.source, &manifest, manifest_condition)
+            .await?;
+        let again = match self.sources.head(&job.source).await {
+            Ok(head) => head.etag != source.head.etag,
+            // With removals kept, what was made is the right last set.
+            Err(error) if error.kind() == StoreErrorKind::NotFound => {
+                self.options.removals == Removals::Delete
+            }
+            Err(error) => return Err(Error::new(Stage::Record, error)),
+        };
+        if again {
+            return Ok(Pass::Again(Stage::Record));
+        }
+        self.clear_failure(&job.source).await?;
+        memory.spent(Stage::Record, started.elapsed());
+        Ok(Pass::Settled(Outcome::Done(Box::new(Done {
+            manifest,
+            rendered: set.rendered,
+        }))))
+    }
+
+    /// The new set, on paper: what to put where, and the manifest that will vouch for it.
+    fn compose(
+        &self,
+        job: &Job,
+        before: &Before,
+        source: &Source,
+        mut good: BTreeMap<String, VariantRecord>,
+        rendered: Option<&Renditions>,
+    ) -> Result<NewSet, Error> {
+        let old = before.manifest.as_ref();
+        let mut made: BTreeMap<&str, &crate::render::Rendition> = BTreeMap::new();
+        if let Some(renditions) = rendered {
+            made = renditions
+                .renditions
+                .iter()
+                .map(|r| (r.variant.as_str(), r))
+                .collect();
+        }
+        let mut blobs = Vec::new();
+        let mut variants = Vec::new();
+        let mut names = Vec::new();
+        let mut store = StoreRecord {
+            source: Some(ObjectRecord::from(&source.head)),
+            ..StoreRecord::default()
+        };
+        for variant in &self.recipe.variants {
+            if let Some(record) = good.remove(&variant.name) {
+                if let (Some(rendition), Some(old)) = (&record.rendition, old)
+                    && let Some(etag) = old.store.renditions.get(&rendition.key)
+                {
+                    store.renditions.insert(rendition.key.clone(), etag.clone());
+                }
+                variants.push(record);
+                continue;
+            }
+            let rendition = made[variant.name.as_str()];
+            let digest = self.recipe.variant_digest(variant);
+            names.push(variant.name.clone());
+            let (rendition, skipped) = match &rendition.result {
+                RenditionResult::Skipped(reason) => (None, Some(reason.clone())),
+                RenditionResult::Made(made) => {
+                    let record = self.rendition_record(job, variant, made);
+                    let blob = rendition_blob(job, variant, made);
+                    blobs.push((record.key.clone(), blob));
+                    (Some(record), None)
+                }
+            };
+            variants.push(VariantRecord {
+                name: variant.name.clone(),
+                digest,
+                rendition,
+                skipped,
+            });
+        }
+        let manifest = Manifest {
+            manifest_version: MANIFEST_VERSION,
+            state: State::Complete,
+            source: match (rendered, old) {
+                (None, Some(old)) => old.source.clone(),
+                (Some(renditions), _) => source_record(job, source, &renditions.info),
+                (None, None) => unreachable!("nothing is good without a manifest"),
+            },
+            recipe: RecipeRecord {
+                revision: self.recipe.revision,
+            },
+            engine: engine(),
+            warnings: merge_warnings(old, rendered, &names, &self.recipe),
+            variants,
+            pending: Vec::new(),
+            replacing_for: None,
+            replaced_by: None,
+            store,
+        };
+        let mut keys = BTreeSet::new();
+        if let Some(twice) = manifest.renditions().find(|r| !keys.insert(&r.key)) {
+            let words = format!(
+                "two variants got one key, {:?}; put {{variant}} into output.key",
+                twice.key
+            );
+            return Err(Error::new(Stage::Plan, Cause::Name(words)));
+        }
+        Ok(NewSet {
+            blobs,
+            manifest,
+            rendered: names,
+        })
+    }
+
+    fn rendition_record(&self, job: &Job, variant: &Variant, made: &Made) -> RenditionRecord {
+        let sha256 = hex::encode(Sha256::digest(&made.bytes));
+        let size = (made.width, made.height);
+        RenditionRecord {
+            key: self.recipe.key(variant, &job.source, size, &sha256),
+            content_type: made.content_type.to_owned(),
+            width: made.width,
+            height: made.height,
+            bytes: made.bytes.len() as u64,
+            sha256,
+            quality: made.quality,
+        }
+    }
+
+    /// Refuses before the first write what would replace a file that isn't ours.
+    fn check_foreign(&self, before: &Before, set: &NewSet) -> Result<(), Error> {
+        if self.options.foreign == Foreign::Replace || self.options.force {
+            return Ok(());
+        }
+        let foreign = |key: &&String| before.present.contains_key(*key) && !before.claims(key);
+        match set.blobs.iter().map(|(key, _)| key).find(foreign) {
+            None => Ok(()),
+            Some(key) => Err(Error::new(Stage::Plan, foreign_file(key))),
+        }
+    }
+
+    /// Step 5: every rendition, each only in place of what was seen.
+    async fn put_renditions(
+        &self,
+        before: &Before,
+        set: &NewSet,
+        memory: &mut Memory,
+    ) -> Result<Vec<(String, Etag)>, Error> {
+        let puts = set.blobs.iter().map(async |(key, blob)| {
+            let condition = before.condition(key);
+            let head = self.output.put(key, blob.clone(), condition).await?;
+            Ok::<_, StoreError>((key.clone(), head.etag))
+        });
+        // All are awaited, also after a failure: none may land later behind our back.
+        let mut etags = Vec::new();
+        let mut failure = None;
+        for (put, (_, blob)) in join_all(puts).await.into_iter().zip(&set.blobs) {
+            match put {
+                Ok(etag) => {
+                    memory.written_bytes += blob.bytes.len() as u64;
+                    etags.push(etag);
+                }
+                // A conflict is what matters: it says that the others are out of date too.
+                Err(error) if failure.is_none() || error.kind() == StoreErrorKind::Conflict => {
+                    failure = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        match failure {
+            None => Ok(etags),
+            Some(error) => Err(Error::new(Stage::Publish, error)),
+        }
+    }
+
+    /// Removes what earlier sets had and this one has not.
+    async fn delete_superseded(&self, before: &Before, set: &NewSet) -> Result<(), Error> {
+        let Some(old) = &before.manifest else {
+            return Ok(());
+        };
+        for key in old.claimed_keys() {
+            let kept = set.manifest.renditions().any(|r| r.key == key);
+            if let (false, Some(listed)) = (kept, before.present.get(key)) {
+                let condition = Condition::IfMatch(listed.etag.clone());
+                let deleted = self.output.delete(key, condition).await;
+                deleted.map_err(|error| Error::new(Stage::Publish, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_manifest(
+        &self,
+        source: &str,
+        manifest: &Manifest,
+        condition: Condition,
+    ) -> Result<Head, Error> {
+        let key = self.recipe.output.manifest_key(source);
+        let put = self
+            .output
+            .put(&key, json_blob(manifest.to_json()), condition);
+        put.await.map_err(|error| Error::new(Stage::Record, error))
+    }
+
+    /// The source is permanently refused: leave a record, unless it is another source by now.
+    async fn reject(
+        &self,
+        job: &Job,
+        before: &Before,
+        source: Option<&Source>,
+        error: Error,
+    ) -> Result<Pass, Error> {
+        if matches!(error.cause(), Cause::Name(_)) {
+            // The names are the trouble, not the picture.
+            return Err(error);
+        }
+        let failed_key = self.recipe.output.failed_key(&job.source);
+        let old = self.read_record(&failed_key).await?;
+        let now = match self.sources.head(&job.source).await {
+            Ok(head) => head,
+            Err(e) if e.kind() == StoreErrorKind::NotFound => {
+                return Ok(Pass::Again(Stage::Record));
+            }
+            Err(e) => return Err(Error::new(Stage::Record, e)),
+        };
+        if source.is_some_and(|source| source.head.etag != now.etag) {
+            return Ok(Pass::Again(Stage::Record));
+        }
+        self.mark_replaced(job, before, source, &now, &error)
+            .await?;
+        let record = FailureRecord {
+            failure_version: FAILURE_VERSION,
+            source: job.source.clone(),
+            bytes: Some(now.size),
+            stage: error.stage(),
+            code: error.code().to_owned(),
+            message: error.cause().to_string(),
+            format: source.and_then(|s| match sniff(&s.bytes) {
+                Sniffed::Picture(format) => Some(format),
+                _ => None,
+            }),
+            limits: self.recipe.limits.clone(),
+            recipe: self.recipe.digest(),
+            engine: engine(),
+            request: job.request.clone(),
+            store: Some(ObjectRecord::from(&now)),
+        };
+        let bytes = record.to_json();
+        if old.as_ref().is_none_or(|old| old.bytes != bytes) {
+            let condition = match old {
+                Some(old) => Condition::IfMatch(old.head.etag),
+                None => Condition::IfAbsent,
+            };
+            let put = self.output.put(&failed_key, json_blob(bytes), condition);
+            let written = put.await.map_err(|e| Error::new(Stage::Record, e))?;
+            // The source may have become good, and been processed, between our look and our write.
+            let last = self.sources.head(&job.source).await;
+            let same = last.as_ref().is_ok_and(|head| head.etag == now.etag);
+            if !same {
+                let condition = Condition::IfMatch(written.etag);
+                let deleted = self.output.delete(&failed_key, condition).await;
+                deleted.map_err(|e| Error::new(Stage::Record, e))?;
+                return Ok(Pass::Again(Stage::Record));
+            }
+        }
+        Ok(Pass::Settled(Outcome::Rejected(error)))
+    }
+
+    /// The last good renditions stay; their manifest says that their source has been replaced.
+    async fn mark_replaced(
+        &self,
+        job: &Job,
+        before: &Before,
+        source: Option<&Source>,
+        now: &Head,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let Some(manifest) = &before.manifest else {
+            return Ok(());
+        };
+        let same_source = source.is_some_and(|s| s.sha256 == manifest.source.sha256);
+        let mut marked = manifest.clone();
+        marked.replaced_by = Some(BadSource {
+            stage: error.stage(),
+            code: error.code().to_owned(),
+        });
+        marked.store.replaced_by = Some(ObjectRecord::from(now));
+        if same_source || marked == *manifest {
+            return Ok(());
+        }
+        self.put_manifest(&job.source, &marked, before.manifest_condition())
+            .await?;
+        Ok(())
+    }
+
+    /// Removes the failure record of a source that has since succeeded.
+    async fn clear_failure(&self, source: &str) -> Result<(), Error> {
+        let key = self.recipe.output.failed_key(source);
+        let fail = |error| Error::new(Stage::Record, error);
+        let old = match self.output.head(&key).await {
+            Ok(head) => head,
+            Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(fail(error)),
+        };
+        match self.output.delete(&key, Condition::IfMatch(old.etag)).await {
+            // A newer source failed meanwhile: that record stays.
+            Err(error) if error.kind() != StoreErrorKind::Conflict => Err(fail(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The source is gone: it was looked for after `before` was read.
+    async fn remove(&self, job: &Job, before: &Before, memory: &Memory) -> Result<Pass, Error> {
+        let fail = |error| Error::new(Stage::Record, error);
+        let gone = || Ok(Pass::Settled(Outcome::Skipped(SkipReason::Gone)));
+        if self.options.removals == Removals::Keep {
+            return gone();
+        }
+        if let Some(manifest) = &before.manifest {
+            let record = Manifest {
+                state: State::Replacing,
+                replacing_for: Some(ReplacingFor {
+                    request: job.request.clone(),
+                    restarts: memory.restarts,
+                    sha256: None,
+                }),
+                ..manifest.clone()
+            };
+            let head = self
+                .put_manifest(&job.source, &record, before.manifest_condition())
+                .await?;
+            for key in manifest.claimed_keys() {
+                if let Some(listed) = before.present.get(key) {
+                    let condition = Condition::IfMatch(listed.etag.clone());
+                    self.output.delete(key, condition).await.map_err(fail)?;
+                }
+            }
+            let key = self.recipe.output.manifest_key(&job.source);
+            let condition = Condition::IfMatch(head.etag);
+            self.output.delete(&key, condition).await.map_err(fail)?;
+        }
+        self.clear_failure(&job.source).await?;
+        if self.is_gone(&job.source).await? {
+            gone()
+        } else {
+            Ok(Pass::Again(Stage::Record))
+        }
+    }
+
+    async fn is_gone(&self, source: &str) -> Result<bool, Error> {
+        match self.sources.head(source).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(true),
+            Err(error) => Err(Error::new(Stage::Fetch, error)),
+        }
+    }
+
+    /// Runs `work` where the caller wants blocking work to run.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (send, receive) = oneshot::channel();
+        (self.blocking)(Box::new(move || {
+            // Nobody listens when the job was dropped: then the result is not wanted either.
+            let _ = send.send(work());
+        }));
+        let gone = |_| Error::new(Stage::Render, Cause::WorkerGone);
+        receive.await.map_err(gone)
+    }
+}
+
+/// A set that is ready to be put in place.
+struct NewSet {
+    blobs: Vec<(String, Blob)>,
+    manifest: Manifest,
+    rendered: Vec<String>,
+}
+
+/// The manifest while the set is being replaced: the old list, the claim on the new keys, and
+/// for whom.
+fn replacing(job: &Job, before: &Before, source: &Source, set: &NewSet, restarts: u32) -> Manifest {
+    let mut record = before.manifest.clone().unwrap_or_else(|| Manifest {
+        variants: Vec::new(),
+        warnings: Vec::new(),
+        ..set.manifest.clone()
+    });
+    record.state = State::Replacing;
+    record.engine = engine();
+    record.recipe = set.manifest.recipe;
+    let mut pending: BTreeSet<String> = record.pending.drain(..).collect();
+    pending.extend(set.blobs.iter().map(|(key, _)| key.clone()));
+    pending.retain(|key| !record.renditions().any(|r| r.key == *key));
+    record.pending = pending.into_iter().collect();
+    record.replacing_for = Some(ReplacingFor {
+        request: job.request.clone(),
+        restarts,
+        sha256: Some(source.sha256.clone()),
+    });
+    record
+}
+
+pub(crate) fn foreign_file(key: &str) -> Cause {
+    Cause::Name(format!(
+        "{key:?} is there already and was not made from this source by Pixmill; \
+         move it away, choose another output, or replace it with --force"
+    ))
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(error.cause(), Cause::Store(e) if e.kind() == StoreErrorKind::Conflict)
+}
+
+fn is_not_found(error: &Error) -> bool {
+    matches!(error.cause(), Cause::Store(e) if e.kind() == StoreErrorKind::NotFound)
+}
+
+fn json_blob(bytes: Vec<u8>) -> Blob {
+    Blob {
+        bytes: Bytes::from(bytes),
+        content_type: "application/json".to_owned(),
+        cache_control: None,
+        metadata: marker(),
+    }
+}
+
+/// What everything that we write carries where the store keeps it: our own output must never be
+/// taken for a source.
+pub const MARKER: (&str, &str) = ("processed-by", "pixmill");
+
+fn marker() -> BTreeMap<String, String> {
+    BTreeMap::from([(MARKER.0.to_owned(), MARKER.1.to_owned())])
+}
+
+fn rendition_blob(job: &Job, variant: &Variant, made: &Made) -> Blob {
+    let mut metadata = marker();
+    metadata.insert("original-key".to_owned(), job.source.clone());
+    Blob {
+        bytes: made.bytes.clone(),
+        content_type: made.content_type.to_owned(),
+        cache_control: variant.cache_control.clone(),
+        metadata,
+    }
+}
+
+fn source_record(job: &Job, source: &Source, info: &Info) -> SourceRecord {
+    SourceRecord {
+        key: job.source.clone(),
+        bytes: source.bytes.len() as u64,
+        sha256: source.sha256.clone(),
+        format: info.format,
+        width: info.width,
+        height: info.height,
+        frames: info.frames,
+        alpha: info.alpha,
+        profile: info.profile.clone(),
+    }
+}
+
+/// Warnings of what was made now, and those of the records that were kept.
+fn merge_warnings(
+    old: Option<&Manifest>,
+    rendered: Option<&Renditions>,
+    names: &[String],
+    recipe: &Recipe,
+) -> Vec<Warning> {
+    let is_new = |w: &Warning| w.variant.as_ref().is_none_or(|v| names.contains(v));
+    let is_asked = |w: &Warning| {
+        let variant = w.variant.as_ref();
+        variant.is_none_or(|name| recipe.variants.iter().any(|v| v.name == *name))
+    };
+    let kept = match (old, rendered) {
+        (Some(old), Some(_)) if names.len() < recipe.variants.len() => old
+            .warnings
+            .iter()
+            .filter(|w| !is_new(w))
+            .cloned()
+            .collect(),
+        (Some(old), None) => old.warnings.clone(),
+        _ => Vec::new(),
+    };
+    let new = rendered.map(|r| r.warnings.clone()).unwrap_or_default();
+    let mut all: Vec<Warning> = new.into_iter().chain(kept).filter(is_asked).collect();
+    // In one order whichever was made when: the whole picture's first, then the recipe's order.
+    all.sort_by_key(|w| {
+        let at = |name: &String| recipe.variants.iter().position(|v| v.name == *name);
+        (w.variant.as_ref().and_then(at), w.code)
+    });
+    all
+}
+
+/// Reads a source, or a part of it; what is too large is the picture's fault, not the store's.
+async fn fetch_part(
+    sources: &dyn BlobStore,
+    key: &str,
+    limit: u64,
+    range: Option<Range<u64>>,
+) -> Result<Fetched, Error> {
+    let fetched = sources.get(key, limit, range).await;
+    fetched.map_err(|error| match error.kind() {
+        StoreErrorKind::TooLarge { size, max } => {
+            let too_large = ImageError::TooLarge {
+                what: Limit::InputBytes,
+                actual: size.unwrap_or(max.saturating_add(1)),
+                max,
+                remedy: "make the file smaller, or raise `limits.input_bytes`".to_owned(),
+            };
+            Error::new(Stage::Fetch, too_large)
+        }
+        _ => Error::new(Stage::Fetch, error),
+    })
+}
+
+/// What a source is and what its header says, reading no more of it than needed. Fails only
+/// where the store does.
+pub(crate) async fn probe_source(
+    sources: &dyn BlobStore,
+    key: &str,
+    size: u64,
+    max_bytes: u64,
+) -> Result<(Sniffed, Result<Info, Error>), Error> {
+    let mut length = 64 << 10;
+    loop {
+        let range = (length < size).then_some(0..length);
+        let limit = if range.is_some() { length } else { max_bytes };
+        let Fetched { bytes, .. } = fetch_part(sources, key, limit, range.clone()).await?;
+        match probe(&bytes) {
+            // The header goes on beyond what was read: large EXIF blocks, TIFF directories at the end.
+            Err(_) if range.is_some() && matches!(sniff(&bytes), Sniffed::Picture(_)) => {
+                length *= 16;
+            }
+            result => return Ok((sniff(&bytes), result)),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask run`: from a fresh clone to a picture, in one command.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::machine::{self, cargo};
+use crate::{Failure, Task};
+
+pub(crate) const TASK: Task = Task {
+    name: "run",
+    about: "Build the `pixmill` command and run it: cargo xtask run -- ARGS",
+    usage: " -- ARGS",
+    details: "\
+Everything after `--` goes to `pixmill`; its output and its exit code come back untouched.
+The first run builds everything, which takes a minute or two; later runs start at once.
+
+Example:
+  cargo xtask run -- convert samples -o out
+
+C libraries are built on the way, which takes cmake and nasm. Where they are missing, they are
+installed (as root, on a system with apt-get), or you are told the one command that installs them.",
+    start,
+};
+
+fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let mut words = words.into_iter();
+    if let Some(first) = words.next()
+        && first != "--"
+    {
+        return Err(Failure::Usage(format!(
+            "Put `--` before what is meant for pixmill: cargo xtask run -- {} ...",
+            first.to_string_lossy()
+        )));
+    }
+    machine::get_ready()?;
+
+    build()?;
+    // It lies beside this program: cargo has built both, in the same profile.
+    let here = env::current_exe()
+        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
+    let pixmill = format!("pixmill{}", env::consts::EXE_SUFFIX);
+    let mut command = Command::new(here.with_file_name(pixmill));
+    command.args(words);
+    become_it(command)
+}
+
+/// In the dev profile, which optimises what touches pixels, and with the features of the whole
+/// workspace: `cargo run --package pixmill-cli` would settle on fewer, and the tests would then build
+/// core and half of its dependencies a second time.
+fn build() -> Result<(), Failure> {
+    let status = cargo()
+        .args(["build", "--workspace", "--all-features", "--bin", "pixmill"])
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::Task("pixmill could not be built.".to_owned()))
+    }
+}
+
+/// Turns this process into the command, so that Ctrl-C and kill reach `pixmill` itself and nobody
+/// returns to the prompt while it is still tidying up.
+#[cfg(unix)]
+fn become_it(mut command: Command) -> Result<ExitCode, Failure> {
+    use std::os::unix::process::CommandExt as _;
+    let error = command.exec();
+    Err(Failure::Task(format!(
+        "pixmill could not be started: {error}"
+    )))
+}
+
+#[cfg(not(unix))]
+fn become_it(mut command: Command) -> Result<ExitCode, Failure> {
+    let status = command
+        .status()
+        .map_err(|error| Failure::Task(format!("pixmill could not be started: {error}")))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
