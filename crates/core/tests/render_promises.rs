@@ -482,7 +482,6 @@ fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_or_refused_and_never_ends_the_pr
             Drawing::new(32, 32, |_, _| RED)
         ),
         Err(error) => {
-            println!("{error}");
             assert!(matches!(
                 error.code(),
                 "unsupported" | "corrupt" | "decoder-panic"

@@ -369,6 +369,10 @@ fn adler32(bytes: &[u8]) -> u32 {
 
 /// EXIF as a camera writes it, with this orientation: an artist, a copyright, a camera, a place, a
 /// maker's note and a small picture, which is the word "thumbnail".
+#[expect(
+    clippy::missing_panics_doc,
+    reason = "every field is one that can be written"
+)]
 pub fn exif(orientation: u8) -> Vec<u8> {
     let field = |tag, value| Field {
         tag,
