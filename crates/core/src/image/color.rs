@@ -101,7 +101,14 @@ pub(crate) fn describe(icc: &[u8]) -> String {
 }
 
 fn parse(icc: &[u8], layout: Layout) -> Result<ColorProfile, String> {
-    let profile = ColorProfile::new_from_slice(icc).map_err(|error| format!("{error}"))?;
+    let mut profile = ColorProfile::new_from_slice(icc).map_err(|error| format!("{error}"))?;
+    // ICC.1, 8.2: where a profile has no table for an intent, its first one stands in. The engine
+    // has no such rule and would refuse every profile with one table only.
+    if profile.lut_a_to_b_colorimetric.is_none() {
+        profile
+            .lut_a_to_b_colorimetric
+            .clone_from(&profile.lut_a_to_b_perceptual);
+    }
     let fits = match profile.color_space {
         // Gray pixels in an RGB space are those with three equal samples.
         DataColorSpace::Rgb => layout != Layout::Cmyk,
