@@ -729,3 +729,45 @@ fn skipped(variant: &Variant, why: String) -> Output {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_fenced_in_and_told_with_its_stage_and_its_message() {
+        let stage = Cell::new(Stage::Probe);
+        let panicking = |at, panic: fn() -> u8| {
+            fenced(&stage, || {
+                stage.set(at);
+                Ok(panic())
+            })
+            .unwrap_err()
+        };
+        let index = 7;
+        let error = panicking(Stage::Decode, || panic!("a decoder's index"));
+        assert_eq!(
+            (error.stage(), error.code()),
+            (Stage::Decode, "decoder-panic")
+        );
+        assert!(error.to_string().contains("a decoder's index"), "{error}");
+        assert!(!error.is_transient());
+        let error = fenced::<()>(&stage, || panic!("index {index} is out of range")).unwrap_err();
+        assert!(error.to_string().contains("index 7"), "{error}");
+        let error = panicking(Stage::Render, || std::panic::panic_any(5_u8));
+        assert_eq!(error.stage(), Stage::Render);
+        assert!(error.to_string().contains("no message"), "{error}");
+    }
+
+    #[test]
+    fn a_panic_on_a_helping_thread_reaches_the_fence() {
+        let stage = Cell::new(Stage::Render);
+        let error = fenced(&stage, || {
+            parallel::run(4, 4, |job| assert_ne!(job, 3, "an encoder's fault"));
+            Ok(())
+        })
+        .unwrap_err();
+        assert_eq!(error.code(), "decoder-panic");
+        assert!(error.to_string().contains("an encoder's fault"), "{error}");
+    }
+}

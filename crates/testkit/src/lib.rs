@@ -2,4 +2,5 @@
 
 pub mod faulty_store;
 pub mod gated_store;
+pub mod pictures;
 pub mod store_contract;

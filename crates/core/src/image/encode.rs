@@ -48,7 +48,7 @@ pub(crate) fn encode(
         exif: carried.exif.clone(),
         xmp: carried.xmp.clone(),
     };
-    let bytes = match variant.format {
+    let bytes: Vec<u8> = match variant.format {
         #[cfg(feature = "jpeg")]
         OutputFormat::Jpeg => {
             let (bytes, unfit) = super::metadata::into_jpeg(jpeg(picture, variant)?, &carried);
@@ -64,13 +64,10 @@ pub(crate) fn encode(
         }
         #[cfg(feature = "webp")]
         OutputFormat::Webp => webp(picture, variant, &carried, stop)?,
-        #[expect(
-            unreachable_patterns,
-            reason = "reached where a format's feature is off"
-        )]
+        #[cfg(not(all(feature = "jpeg", feature = "png", feature = "webp")))]
         other => {
-            let _ = stop;
-            return Err(failure(variant, &format!("built without {other:?}")));
+            let _ = (stop, &carried);
+            Err(failure(variant, &format!("built without {other:?}")))?
         }
     };
     Ok(Encoded { bytes, lost })

@@ -76,7 +76,7 @@ pub(crate) fn decode(
     header: &Header,
     accept_damage: bool,
 ) -> Result<Decoded, ImageError> {
-    let decoded = match format {
+    let decoded: Decoded = match format {
         #[cfg(feature = "jpeg")]
         Format::Jpeg => jpeg::decode(bytes, accept_damage),
         #[cfg(feature = "png")]

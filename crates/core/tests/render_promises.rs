@@ -1,0 +1,517 @@
+//! What is refused, what is told, what is left out, and that the same comes out every time.
+#![cfg(all(
+    feature = "jpeg",
+    feature = "png",
+    feature = "webp",
+    feature = "gif",
+    feature = "bmp",
+    feature = "tiff"
+))]
+
+use std::num::NonZeroUsize;
+
+use pixmill::error::{Cause, Error, ImageError, Limit, Stage};
+use pixmill::image::{Warning, WarningCode};
+use pixmill::recipe::Recipe;
+use pixmill::render::{
+    Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, render, render_variants,
+};
+use pixmill_testkit::pictures::{self, Drawing, Png, RED, decoded, fading, fields, photo};
+use sha2::{Digest, Sha256};
+
+const PLAIN: &str = "
+version = 1
+[[variant]]
+name = \"png\"
+format = \"png\"
+";
+
+/// A recipe with these lines under `[source]` and one variant of each format.
+fn treating(source: &str) -> Recipe {
+    recipe(&format!(
+        "version = 1\n[source]\n{source}\n
+        [[variant]]\nname = \"jpeg\"\nformat = \"jpeg\"\n
+        [[variant]]\nname = \"png\"\nformat = \"png\"\n
+        [[variant]]\nname = \"webp\"\nformat = \"webp\"\n"
+    ))
+}
+
+fn recipe(text: &str) -> Recipe {
+    Recipe::from_toml(text).unwrap()
+}
+
+fn refused(source: &[u8], recipe: &Recipe) -> (Stage, ImageError) {
+    let error: Error = render(source, recipe).expect_err("it should be refused");
+    match error.cause() {
+        Cause::Image(cause) => (error.stage(), cause.clone()),
+        other => panic!("{other}"),
+    }
+}
+
+fn made<'a>(all: &'a Renditions, variant: &str) -> &'a Made {
+    let rendition = all.renditions.iter().find(|r| r.variant == variant);
+    match &rendition.expect("it was asked for").result {
+        RenditionResult::Made(made) => made,
+        RenditionResult::Skipped(why) => panic!("{variant} was skipped: {why}"),
+    }
+}
+
+fn skipped<'a>(all: &'a Renditions, variant: &str) -> &'a str {
+    let rendition = all.renditions.iter().find(|r| r.variant == variant);
+    match &rendition.expect("it was asked for").result {
+        RenditionResult::Made(_) => panic!("{variant} was made"),
+        RenditionResult::Skipped(why) => why,
+    }
+}
+
+fn codes(warnings: &[Warning]) -> Vec<(WarningCode, Option<&str>)> {
+    let pairs = warnings.iter().map(|w| (w.code, w.variant.as_deref()));
+    pairs.collect()
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn part(bytes: &[u8], percent: usize) -> &[u8] {
+    &bytes[..bytes.len() * percent / 100]
+}
+
+/// The exact promise: a file of which any percent is missing at the end is refused as truncated or
+/// corrupt, never rendered in part and never taken for something else.
+#[test]
+fn a_file_that_is_cut_short_is_refused_wherever_it_was_cut() {
+    let drawing = photo(200, 150);
+    let frame = Drawing::new(64, 48, |x, y| {
+        [(x * 4).to_le_bytes()[0], y.to_le_bytes()[0], 9, 255]
+    });
+    for (name, whole) in [
+        ("JPEG", drawing.jpeg(90)),
+        ("PNG", drawing.png()),
+        ("WebP", drawing.webp()),
+        ("BMP", drawing.bmp()),
+        ("GIF", pictures::gif(&[frame.clone(), frame])),
+        ("TIFF", pictures::tiff(&[drawing])),
+    ] {
+        render(&whole, &recipe(PLAIN)).unwrap();
+        for percent in [10, 25, 50, 75, 99] {
+            let (_, error) = refused(part(&whole, percent), &recipe(PLAIN));
+            assert!(
+                matches!(error.code(), "truncated" | "corrupt"),
+                "{name} at {percent} %: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_and_a_png_that_are_cut_short_are_rendered_where_damage_is_accepted() {
+    let drawing = fields(200, 150);
+    let lenient = treating("damaged = \"accept\"");
+    for whole in [drawing.jpeg(90), drawing.png()] {
+        for percent in [50, 75, 99] {
+            let all = render(part(&whole, percent), &lenient).unwrap();
+            assert_eq!(codes(&all.warnings)[0], (WarningCode::DamageAccepted, None));
+            let shown = decoded(&made(&all, "png").bytes);
+            assert_eq!((shown.width, shown.height), (200, 150));
+            assert!(
+                shown.at(3, 3)[..3]
+                    .iter()
+                    .zip(RED)
+                    .all(|(a, b)| a.abs_diff(b) < 12)
+            );
+        }
+    }
+    let (_, error) = refused(part(&drawing.webp(), 50), &lenient);
+    assert_eq!(error.code(), "truncated");
+}
+
+#[test]
+fn what_is_no_picture_that_is_read_here_is_refused_by_its_name() {
+    for (bytes, name) in [
+        (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "HEIC"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", "AVIF"),
+        (b"\xFF\x0A\xFA\x7F\x01", "JPEG XL"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"Dear diary", "text"),
+        (b"", "empty"),
+        (b"\x7FELF\x02\x01\x01\0", "7f454c46"),
+    ] {
+        let (stage, error) = refused(bytes, &recipe(PLAIN));
+        assert_eq!((stage, error.code()), (Stage::Probe, "unsupported"));
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_small_file_that_claims_a_huge_picture_is_refused_by_its_header() {
+    let bomb = Png::new(25_500, 25_500, 8, 2).without_pixels();
+    assert_eq!(bomb.len(), 57);
+    let (stage, error) = refused(&bomb, &recipe(PLAIN));
+    assert_eq!(stage, Stage::Probe);
+    let ImageError::TooLarge { what, actual, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((what, actual), (Limit::Pixels, 25_500 * 25_500));
+}
+
+#[test]
+fn too_many_bytes_and_too_little_memory_are_refused_before_decoding() {
+    let source = photo(64, 64).png();
+    let tight = recipe(&PLAIN.replace("version = 1", "version = 1\n[limits]\ninput_bytes = 1000"));
+    let (stage, error) = refused(&source, &tight);
+    assert_eq!((stage, error.code()), (Stage::Probe, "too-large"));
+
+    let all = recipe(PLAIN);
+    let options = RenderOptions {
+        memory: Some(10_000),
+        ..RenderOptions::default()
+    };
+    let variants: Vec<_> = all.variants.iter().collect();
+    let error = render_variants(&source, &all, &variants, &options).unwrap_err();
+    assert_eq!(
+        (error.stage(), error.code()),
+        (Stage::Probe, "out-of-memory")
+    );
+}
+
+#[test]
+fn a_side_that_a_webp_can_not_hold_leaves_it_out_if_it_is_optional_and_else_refuses() {
+    let source = Drawing::new(17_000, 1, |_, _| RED).png();
+    let optional =
+        format!("{PLAIN}[[variant]]\nname = \"webp\"\nformat = \"webp\"\nrequired = false\n");
+    let all = render(&source, &recipe(&optional)).unwrap();
+    assert!(
+        skipped(&all, "webp").contains("16383"),
+        "{}",
+        skipped(&all, "webp")
+    );
+    assert_eq!(made(&all, "png").width, 17_000);
+    assert_eq!(
+        codes(&all.warnings),
+        [(WarningCode::VariantSkipped, Some("webp"))]
+    );
+
+    let (stage, error) = refused(&source, &recipe(&optional.replace("required = false", "")));
+    assert_eq!(stage, Stage::Probe, "before anything is decoded or encoded");
+    assert!(
+        matches!(
+            error,
+            ImageError::TooLarge {
+                what: Limit::FormatSide,
+                actual: 17_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_cap_on_sides_warns_once_for_each_variant_that_it_made_smaller() {
+    let all = render(
+        &photo(200, 100).png(),
+        &recipe(
+            "version = 1\n[source]\nmax_side = 120\n
+            [[variant]]\nname = \"full\"\nformat = \"png\"\n
+            [[variant]]\nname = \"small\"\nformat = \"png\"\nwidth = 50\n",
+        ),
+    )
+    .unwrap();
+    assert_eq!(
+        (made(&all, "full").width, made(&all, "full").height),
+        (120, 60)
+    );
+    assert_eq!(
+        (made(&all, "small").width, made(&all, "small").height),
+        (50, 25)
+    );
+    assert_eq!(
+        codes(&all.warnings),
+        [(WarningCode::SideCapped, Some("full"))]
+    );
+}
+
+#[test]
+fn a_rendition_larger_than_its_source_is_written_or_skipped_or_the_original_as_told() {
+    let source = photo(100, 80).jpeg(30);
+    let choosing = |rule: &str| {
+        let text = format!(
+            "version = 1\n[[variant]]\nname = \"big\"\nformat = \"jpeg\"\nquality = 95\nif_larger = \"{rule}\"\n"
+        );
+        render(&source, &recipe(&text)).unwrap()
+    };
+    let written = choosing("write");
+    assert!(made(&written, "big").bytes.len() > source.len());
+    assert_eq!(written.warnings, []);
+
+    let left_out = choosing("skip");
+    assert!(skipped(&left_out, "big").contains("bytes"));
+    assert_eq!(
+        codes(&left_out.warnings),
+        [(WarningCode::VariantSkipped, Some("big"))]
+    );
+
+    let kept = choosing("original");
+    assert_eq!(made(&kept, "big").bytes, source);
+    assert_eq!(made(&kept, "big").quality, None);
+    assert_eq!(
+        codes(&kept.warnings),
+        [(WarningCode::OriginalKept, Some("big"))]
+    );
+}
+
+#[test]
+fn an_original_with_anything_to_strip_or_to_turn_never_stands_in() {
+    let original = "version = 1\n[[variant]]\nname = \"big\"\nformat = \"jpeg\"\nquality = 95\nif_larger = \"original\"\n";
+    let plain = fields(100, 80).jpeg(30);
+    for source in [
+        pictures::with_exif(&plain, &pictures::exif(1)),
+        pictures::with_exif(&plain, &pictures::exif(3)),
+        pictures::with_segment(&plain, 0xFE, b"a comment"),
+        [&plain[..], b"appended"].concat(),
+    ] {
+        let all = render(&source, &recipe(original)).unwrap();
+        assert_ne!(made(&all, "big").bytes, source);
+    }
+}
+
+fn many() -> Recipe {
+    recipe(
+        "version = 1\n[source]\nmetadata = \"copyright\"\nbackground = \"#123456\"\n
+        [[variant]]\nname = \"jpeg\"\nformat = \"jpeg\"\nquality = 85\n
+        [[variant]]\nname = \"best\"\nformat = \"jpeg\"\neffort = \"best\"\n
+        [[variant]]\nname = \"webp\"\nformat = \"webp\"\n
+        [[variant]]\nname = \"lossless\"\nformat = \"webp\"\nlossless = true\n
+        [[variant]]\nname = \"png\"\nformat = \"png\"\n
+        [[variant]]\nname = \"half\"\nformat = \"png\"\nwidth = 150\n
+        [[variant]]\nname = \"half-webp\"\nformat = \"webp\"\nwidth = 150\n
+        [[variant]]\nname = \"cover\"\nformat = \"jpeg\"\nwidth = 77\nheight = 77\nfit = \"cover\"\n
+        [[variant]]\nname = \"contain\"\nformat = \"jpeg\"\nwidth = 90\nheight = 90\nfit = \"contain\"\n",
+    )
+}
+
+fn sources() -> [(&'static str, Vec<u8>); 3] {
+    [
+        (
+            "photo",
+            pictures::with_exif(&photo(301, 203).jpeg(92), &pictures::exif(6)),
+        ),
+        ("alpha", fading(300, 200).png()),
+        (
+            "gray",
+            Drawing::new(300, 200, |x, y| [(x ^ y).to_le_bytes()[0]]).png(),
+        ),
+    ]
+}
+
+#[test]
+fn the_bytes_are_the_same_on_any_number_of_threads() {
+    let many = many();
+    let variants: Vec<_> = many.variants.iter().collect();
+    for (name, source) in sources() {
+        let alone = render(&source, &many).unwrap();
+        for threads in [2, 3, 4, 16] {
+            let options = RenderOptions {
+                threads: NonZeroUsize::new(threads).unwrap(),
+                ..RenderOptions::default()
+            };
+            let together = render_variants(&source, &many, &variants, &options).unwrap();
+            for variant in &many.variants {
+                assert_eq!(
+                    made(&alone, &variant.name).bytes,
+                    made(&together, &variant.name).bytes,
+                    "{name}: {} on {threads} threads",
+                    variant.name
+                );
+            }
+            assert_eq!(alone.warnings, together.warnings);
+        }
+    }
+}
+
+#[test]
+fn a_rendition_does_not_depend_on_its_siblings() {
+    let many = many();
+    for (name, source) in sources() {
+        let all = render(&source, &many).unwrap();
+        for variant in &many.variants {
+            let options = RenderOptions::default();
+            let alone = render_variants(&source, &many, &[variant], &options).unwrap();
+            assert_eq!(
+                made(&all, &variant.name).bytes,
+                made(&alone, &variant.name).bytes,
+                "{name}: {}",
+                variant.name
+            );
+            let its_own = |w: &&Warning| w.variant.as_ref().is_none_or(|v| *v == variant.name);
+            let expected: Vec<_> = all.warnings.iter().filter(its_own).cloned().collect();
+            assert_eq!(expected, alone.warnings, "{name}: {}", variant.name);
+        }
+    }
+}
+
+#[test]
+fn each_metadata_rule_leaves_in_every_format_what_it_says_and_no_more() {
+    let plain = fields(48, 32).jpeg(90);
+    let xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>a place</x:xmpmeta>";
+    let source = pictures::with_exif(&plain, &pictures::exif(6));
+    let source = pictures::with_segment(&source, 0xFE, b"a comment");
+    let source = pictures::with_segment(&source, 0xE1, xmp);
+    let words: [&[u8]; 7] = [
+        b"(c) Ada",
+        b"Box Brownie",
+        // The tag of the latitude, its type and its count.
+        b"\0\x02\0\x05\0\0\0\x03",
+        b"serial number",
+        b"a place",
+        b"thumbnail",
+        b"a comment",
+    ];
+    for (rule, kept) in [
+        ("none", [false; 7]),
+        (
+            "copyright",
+            [true, false, false, false, false, false, false],
+        ),
+        (
+            "no-location",
+            [true, true, false, false, false, false, false],
+        ),
+        ("keep", [true, true, true, true, true, false, false]),
+    ] {
+        let all = render(&source, &treating(&format!("metadata = \"{rule}\""))).unwrap();
+        for variant in ["jpeg", "png", "webp"] {
+            let bytes = &made(&all, variant).bytes;
+            for (word, mut kept) in words.iter().zip(kept) {
+                // A PNG is not given XMP, and a warning says so.
+                kept &= !(variant == "png" && *word == b"a place");
+                let word_text = String::from_utf8_lossy(word);
+                assert_eq!(holds(bytes, word), kept, "{rule}, {variant}: {word_text:?}");
+            }
+        }
+        let dropped = (WarningCode::MetadataDropped, Some("png"));
+        let expected = if rule == "keep" {
+            vec![dropped]
+        } else {
+            vec![]
+        };
+        assert_eq!(codes(&all.warnings), expected, "{rule}");
+    }
+}
+
+#[test]
+fn a_rendition_without_metadata_holds_nothing_but_its_picture() {
+    let source = pictures::with_exif(&fields(48, 32).jpeg(90), &pictures::exif(1));
+    let all = render(&source, &treating("")).unwrap();
+    let jpeg = &made(&all, "jpeg").bytes;
+    for marker in 0xE1..=0xEF {
+        assert!(!holds(&jpeg[..200], &[0xFF, marker]), "{marker:x}");
+    }
+    let png = &made(&all, "png").bytes;
+    for kind in [&b"eXIf"[..], b"tEXt", b"iTXt", b"zTXt", b"tIME", b"iCCP"] {
+        assert!(!holds(png, kind));
+    }
+    // A simple file: the first chunk is the picture.
+    assert_eq!(&made(&all, "webp").bytes[12..16], b"VP8 ");
+}
+
+#[test]
+fn a_broken_profile_is_told_and_the_picture_is_taken_for_srgb() {
+    let drawing = fields(48, 32);
+    let source = pictures::with_segment(
+        &drawing.jpeg(95),
+        0xE2,
+        b"ICC_PROFILE\0\x01\x01this is no profile",
+    );
+    for rule in ["srgb", "keep"] {
+        let all = render(&source, &treating(&format!("color = \"{rule}\""))).unwrap();
+        assert_eq!(codes(&all.warnings), [(WarningCode::ProfileBroken, None)]);
+        let shown = decoded(&made(&all, "png").bytes);
+        assert!(shown.is_about((3, 3), &RED));
+        assert!(!holds(&made(&all, "jpeg").bytes, b"ICC_PROFILE"));
+    }
+}
+
+/// A TIFF of 32 x 32 RGB pixels in tiles of 16 x 16, each color in tiles of its own.
+fn tiled_planes() -> Vec<u8> {
+    let tiles = 12_u32;
+    let entries: [(u16, u16, u32, u32); 12] = [
+        (256, 4, 1, 32),
+        (257, 4, 1, 32),
+        (258, 3, 3, 158),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (277, 3, 1, 3),
+        (284, 3, 1, 2),
+        (322, 4, 1, 16),
+        (323, 4, 1, 16),
+        (324, 4, tiles, 164),
+        (325, 4, tiles, 164 + tiles * 4),
+        (339, 3, 3, 164 + tiles * 8),
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x0C\0".to_vec();
+    for (tag, kind, count, value) in entries {
+        file.extend(tag.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        file.extend(count.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file.extend([8, 0, 8, 0, 8, 0]);
+    let pixels = 164 + tiles * 8 + 6;
+    for tile in 0..tiles {
+        file.extend((pixels + tile * 256).to_le_bytes());
+    }
+    for _ in 0..tiles {
+        file.extend(256_u32.to_le_bytes());
+    }
+    file.extend([1, 0, 1, 0, 1, 0]);
+    for tile in 0..tiles {
+        file.extend([RED[tile as usize / 4]; 256]);
+    }
+    file
+}
+
+#[test]
+fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_or_refused_and_never_ends_the_process() {
+    match render(&tiled_planes(), &recipe(PLAIN)) {
+        Ok(all) => assert_eq!(
+            decoded(&made(&all, "png").bytes),
+            Drawing::new(32, 32, |_, _| RED)
+        ),
+        Err(error) => {
+            assert!(matches!(
+                error.code(),
+                "unsupported" | "corrupt" | "decoder-panic"
+            ));
+        }
+    }
+}
+
+/// The first half of the SHA-256 of renditions as this `RENDER_REVISION` makes them. When this fails because bytes were
+/// meant to change, raise `RENDER_REVISION` and write down the new hashes; otherwise something
+/// changed them that should not have.
+#[test]
+fn renditions_have_not_changed_since_the_render_revision_was_raised() {
+    let golden: [(&str, &str, &str); 6] = [
+        ("photo", "jpeg", "64409cc93293a8da10534ec5cdb52c42"),
+        ("photo", "half", "7b3c107e4885b36a3bffbfb0dcc3b253"),
+        ("photo", "webp", "ef77fb24bf1a452a2385b27b70ea8215"),
+        ("alpha", "half-webp", "1ef896a688567f6fb53d3bd71258e2a2"),
+        ("alpha", "contain", "4235aeb14dfd2479baa9446375a31d29"),
+        ("gray", "png", "8aeb98f41b47959bb7efd2389f7e53f9"),
+    ];
+    assert_eq!(RENDER_REVISION, 1, "the hashes are those of revision 1");
+    let many = many();
+    let sources = sources();
+    let found = golden.map(|(source, variant, _)| {
+        let (_, bytes) = sources.iter().find(|(name, _)| *name == source).unwrap();
+        let all = render(bytes, &many).unwrap();
+        let hash = hex::encode(&Sha256::digest(&made(&all, variant).bytes)[..16]);
+        (source, variant, hash)
+    });
+    let golden = golden.map(|(source, variant, hash)| (source, variant, hash.to_owned()));
+    assert_eq!(found, golden);
+}
