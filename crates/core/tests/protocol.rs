@@ -75,8 +75,12 @@ impl BlobStore for Stepped {
     ) -> Result<Fetched, StoreError> {
         self.turn.wait().await;
         let result = self.store.get(key, max_bytes, range).await;
-        self.turn
-            .tell(&result.as_ref().map(|f| &f.head.etag).map_err(|e| e.kind()));
+        self.turn.tell(
+            &result
+                .as_ref()
+                .map(|f| &f.head.etag)
+                .map_err(StoreError::kind),
+        );
         result
     }
 
@@ -84,15 +88,17 @@ impl BlobStore for Stepped {
         self.turn.wait().await;
         let result = self.store.head(key).await;
         self.turn
-            .tell(&result.as_ref().map(|h| &h.etag).map_err(|e| e.kind()));
+            .tell(&result.as_ref().map(|h| &h.etag).map_err(StoreError::kind));
         result
     }
 
     async fn put(&self, key: &str, blob: Blob, condition: Condition) -> Result<Head, StoreError> {
         self.turn.wait().await;
         let result = self.store.put(key, blob, condition).await;
-        self.turn
-            .tell(&(key, result.as_ref().map(|h| &h.etag).map_err(|e| e.kind())));
+        self.turn.tell(&(
+            key,
+            result.as_ref().map(|h| &h.etag).map_err(StoreError::kind),
+        ));
         result
     }
 
@@ -113,7 +119,7 @@ impl BlobStore for Stepped {
         self.turn.wait().await;
         let result = self.store.delete(key, condition).await;
         self.turn
-            .tell(&(key, result.as_ref().map_err(|e| e.kind())));
+            .tell(&(key, result.as_ref().map_err(StoreError::kind)));
         result
     }
 }
@@ -344,35 +350,47 @@ impl<'a> Run<'a> {
     }
 
     /// What must hold when every event has been handled.
-    fn check_settled(&self) {
-        assert!(self.vouches_truly(), "the manifest lists what is not there");
+    fn check_settled(&self, when: &str) {
+        assert!(
+            self.vouches_truly(),
+            "the manifest lists what is not there {when}"
+        );
         let manifest = self.manifest();
         let Some(source) = self.sources.read(KEY) else {
             if self.world.removals == Removals::Delete {
                 assert_eq!(
                     self.output.keys(),
                     Vec::<String>::new(),
-                    "the source is gone"
+                    "the source is gone {when}"
                 );
             }
             return;
         };
         let sha256 = hex::encode(Sha256::digest(&source.bytes));
         if is_bad(&source.bytes) {
-            assert!(self.failure().is_some(), "a bad source leaves a record");
+            assert!(
+                self.failure().is_some(),
+                "a bad source leaves a record {when}"
+            );
             if let Some(manifest) = manifest {
-                assert_ne!(manifest.source.sha256, sha256);
-                assert!(manifest.replaced_by.is_some(), "the old set is marked");
+                assert_ne!(manifest.source.sha256, sha256, "{when}");
+                assert!(
+                    manifest.replaced_by.is_some(),
+                    "the old set is marked {when}"
+                );
             }
             return;
         }
         let manifest = manifest.expect("a good source has a manifest");
-        assert_eq!(manifest.state, State::Complete);
-        assert_eq!(manifest.source.sha256, sha256, "the newest source wins");
-        assert_eq!(manifest.replaced_by, None);
+        assert_eq!(manifest.state, State::Complete, "{when}");
+        assert_eq!(
+            manifest.source.sha256, sha256,
+            "the newest source wins {when}"
+        );
+        assert_eq!(manifest.replaced_by, None, "{when}");
         assert!(
             self.failure().is_none(),
-            "a good source has no failure record"
+            "a good source has no failure record {when}"
         );
         let expected: BTreeSet<String> = manifest
             .renditions()
@@ -380,7 +398,7 @@ impl<'a> Run<'a> {
             .chain(["cat.png/manifest.json".to_owned()])
             .collect();
         let there: BTreeSet<String> = self.output.keys().into_iter().collect();
-        assert_eq!(there, expected, "nothing else lies about");
+        assert_eq!(there, expected, "nothing else lies about {when}");
     }
 }
 
@@ -431,11 +449,7 @@ fn explore(world: &World) -> usize {
             }
             let choices = run.choices();
             if choices.is_empty() {
-                let check = std::panic::AssertUnwindSafe(|| run.check_settled());
-                if let Err(panic) = std::panic::catch_unwind(check) {
-                    eprintln!("{}", context());
-                    std::panic::resume_unwind(panic);
-                }
+                run.check_settled(&context());
                 break;
             }
             for other in 1..choices.len() {
