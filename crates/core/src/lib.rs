@@ -1,4 +1,4 @@
-//! Pixmill, the library: one picture in, every rendition out.
+#![doc = include_str!("../README.md")]
 
 pub mod error;
 pub mod key;

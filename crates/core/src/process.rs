@@ -516,7 +516,10 @@ impl Processor {
             self.put_manifest(&job.source, &fresh, before.manifest_condition())
                 .await?;
         }
-        self.clear_failure(&job.source).await?;
+        let etag = Some(&source.head.etag);
+        if !self.clear_failure(&job.source, etag).await? {
+            return Ok(Pass::Again(Stage::Record));
+        }
         Ok(Pass::Settled(Outcome::Unchanged))
     }
 
@@ -602,18 +605,24 @@ impl Processor {
         }
         self.put_manifest(&job.source, &manifest, manifest_condition)
             .await?;
-        let again = match self.sources.head(&job.source).await {
-            Ok(head) => head.etag != source.head.etag,
+        let now = match self.sources.head(&job.source).await {
+            Ok(head) => Some(head.etag),
             // With removals kept, what was made is the right last set.
+            Err(error)
+                if error.kind() == StoreErrorKind::NotFound
+                    && self.options.removals == Removals::Keep =>
+            {
+                None
+            }
             Err(error) if error.kind() == StoreErrorKind::NotFound => {
-                self.options.removals == Removals::Delete
+                return Ok(Pass::Again(Stage::Record));
             }
             Err(error) => return Err(Error::new(Stage::Record, error)),
         };
-        if again {
+        let changed = now.as_ref().is_some_and(|etag| *etag != source.head.etag);
+        if changed || !self.clear_failure(&job.source, now.as_ref()).await? {
             return Ok(Pass::Again(Stage::Record));
         }
-        self.clear_failure(&job.source).await?;
         memory.spent(Stage::Record, started.elapsed());
         Ok(Pass::Settled(Outcome::Done(Box::new(Done {
             manifest,
@@ -889,19 +898,29 @@ impl Processor {
         Ok(())
     }
 
-    /// Removes the failure record of a source that has since succeeded.
-    async fn clear_failure(&self, source: &str) -> Result<(), Error> {
+    /// Removes the failure record of a source that has since succeeded (or, with no etag, is
+    /// gone). The record is looked at first and the source after it: if the source is still the
+    /// same, the record speaks of an older one. Says whether it is the same.
+    async fn clear_failure(&self, source: &str, etag: Option<&Etag>) -> Result<bool, Error> {
         let key = self.recipe.output.failed_key(source);
         let fail = |error| Error::new(Stage::Record, error);
         let old = match self.output.head(&key).await {
             Ok(head) => head,
-            Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(fail(error)),
         };
+        let now = match self.sources.head(source).await {
+            Ok(head) => Some(head.etag),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => None,
+            Err(error) => return Err(fail(error)),
+        };
+        if now.as_ref() != etag {
+            return Ok(false);
+        }
         match self.output.delete(&key, Condition::IfMatch(old.etag)).await {
             // A newer source failed meanwhile: that record stays.
             Err(error) if error.kind() != StoreErrorKind::Conflict => Err(fail(error)),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
@@ -935,7 +954,9 @@ impl Processor {
             let condition = Condition::IfMatch(head.etag);
             self.output.delete(&key, condition).await.map_err(fail)?;
         }
-        self.clear_failure(&job.source).await?;
+        if !self.clear_failure(&job.source, None).await? {
+            return Ok(Pass::Again(Stage::Record));
+        }
         if self.is_gone(&job.source).await? {
             gone()
         } else {

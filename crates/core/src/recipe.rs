@@ -905,3 +905,536 @@ fn write_byte_size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S
         None => serializer.serialize_u64(*bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A recipe with `rest` after its version: line 1 is the version, `rest` begins on line 2.
+    fn read(rest: &str) -> Result<Recipe, RecipeError> {
+        Recipe::from_toml(&format!("version = 1\n{rest}"))
+    }
+
+    /// One variant with `settings`, which begin on line 5.
+    fn variant(settings: &str) -> Result<Variant, RecipeError> {
+        let recipe = read(&format!(
+            "[[variant]]\nname = \"a\"\nformat = \"webp\"\n{settings}"
+        ))?;
+        Ok(recipe.variants.into_iter().next().expect("it has one"))
+    }
+
+    /// A recipe with one PNG and `rest` before it.
+    fn around(rest: &str) -> Result<Recipe, RecipeError> {
+        read(&format!(
+            "{rest}\n[[variant]]\nname = \"a\"\nformat = \"png\"\n"
+        ))
+    }
+
+    #[track_caller]
+    fn refused<T: fmt::Debug>(result: Result<T, RecipeError>, words: &str) -> RecipeError {
+        let error = result.expect_err("it should be refused");
+        assert!(error.to_string().contains(words), "{error}");
+        error
+    }
+
+    fn digests(recipe: &Recipe) -> Vec<String> {
+        let variants = recipe.variants.iter();
+        variants.map(|v| recipe.variant_digest(v)).collect()
+    }
+
+    #[test]
+    fn the_default_recipe_makes_five_variants_with_these_qualities() {
+        let recipe = Recipe::default_recipe();
+        let made: Vec<_> = recipe
+            .variants
+            .iter()
+            .map(|v| (v.name.as_str(), v.format, v.quality, v.width, v.height))
+            .collect();
+        assert_eq!(
+            made,
+            [
+                ("compressed", OutputFormat::Jpeg, Some(85), None, None),
+                ("low", OutputFormat::Jpeg, Some(60), None, None),
+                ("webp", OutputFormat::Webp, Some(85), None, None),
+                ("png", OutputFormat::Png, None, None, None),
+                (
+                    "thumbnail",
+                    OutputFormat::Jpeg,
+                    Some(80),
+                    Some(300),
+                    Some(300)
+                ),
+            ]
+        );
+        assert!(recipe.variants.iter().all(|v| v.required && !v.enlarge));
+        assert_eq!((recipe.version, recipe.revision), (RECIPE_VERSION, 1));
+        assert_eq!(recipe.check_for_events(), Ok(()));
+    }
+
+    #[test]
+    fn the_default_recipe_says_what_holds_when_nothing_is_said() {
+        let recipe = Recipe::default_recipe();
+        assert_eq!(recipe.limits, Limits::default());
+        assert_eq!(recipe.output, Output::default());
+        // The cap alone is a choice of this recipe.
+        let uncapped = Treatment {
+            max_side: 0,
+            ..recipe.source.clone()
+        };
+        assert_eq!(
+            (uncapped, recipe.source.max_side),
+            (Treatment::default(), 4096)
+        );
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused_with_its_line_and_what_was_meant() {
+        let error = refused(variant("qualty = 80\n"), "did you mean `quality`?");
+        assert_eq!(
+            (error.line(), error.suggestion()),
+            (Some(5), Some("quality"))
+        );
+        assert!(
+            error.to_string().starts_with("line 5, column 1: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_table_is_refused_with_what_was_meant() {
+        let error = refused(
+            read("[[variants]]\nname = \"a\"\nformat = \"png\"\n"),
+            "variants",
+        );
+        assert_eq!(
+            (error.line(), error.suggestion()),
+            (Some(2), Some("variant"))
+        );
+        let error = refused(around("[limit]\npixels = 1"), "limit");
+        assert_eq!(
+            (error.line(), error.suggestion()),
+            (Some(2), Some("limits"))
+        );
+    }
+
+    #[test]
+    fn a_misspelt_value_is_refused_with_what_was_meant() {
+        let error = refused(variant("fit = \"insde\"\n"), "insde");
+        assert_eq!(
+            (error.line(), error.suggestion()),
+            (Some(5), Some("inside"))
+        );
+    }
+
+    #[test]
+    fn a_word_that_resembles_nothing_known_gets_no_suggestion() {
+        let error = refused(variant("watermark = true\n"), "watermark");
+        assert_eq!((error.line(), error.suggestion()), (Some(5), None));
+    }
+
+    #[test]
+    fn every_setting_survives_being_written_and_read_again() {
+        let text = r##"
+            version = 1
+            revision = 7
+            [limits]
+            input_bytes = "3 KiB"
+            pixels = 12
+            frames = 3
+            large_bytes = 1001
+            [source]
+            max_side = 9
+            orientation = "ignore"
+            color = "keep"
+            metadata = "no-location"
+            background = "#01020304"
+            damaged = "accept"
+            [output]
+            key = "a/{path}/{variant}-{width}x{height}-{hash}.{ext}"
+            manifest = "b/{path}.json"
+            failed = "c/{path}.json"
+            [[variant]]
+            name = "all"
+            format = "webp"
+            quality = 33
+            effort = "best"
+            width = 10
+            height = 20
+            fit = "cover"
+            focus = "bottom-right"
+            enlarge = true
+            if_larger = "skip"
+            cache_control = "max-age=60"
+            required = false
+            [[variant]]
+            name = "exact"
+            format = "webp"
+            lossless = true
+        "##;
+        let recipe = Recipe::from_toml(text).expect("a good recipe");
+        // Nothing of it is at its default, so that nothing passes by being left out.
+        let usual = Variant::new("all", OutputFormat::Webp);
+        let all = &recipe.variants[0];
+        assert_eq!((recipe.revision, all.quality), (7, Some(33)));
+        assert_ne!(
+            (all.effort, all.fit, all.focus),
+            (usual.effort, usual.fit, usual.focus)
+        );
+        assert_ne!((all.enlarge, all.required), (usual.enlarge, usual.required));
+        assert_ne!(all.if_larger, usual.if_larger);
+        assert!(recipe.variants[1].lossless);
+        assert_eq!(
+            (recipe.limits.input_bytes, recipe.limits.large_bytes),
+            (3072, 1001)
+        );
+
+        let written = recipe.to_toml();
+        assert_eq!(
+            Recipe::from_toml(&written).as_ref(),
+            Ok(&recipe),
+            "{written}"
+        );
+        let default = Recipe::default_recipe();
+        assert_eq!(Recipe::from_toml(&default.to_toml()), Ok(default));
+    }
+
+    #[test]
+    fn a_quality_outside_1_to_100_is_refused_with_its_line() {
+        for quality in ["0", "101", "-1", "1000"] {
+            let error = refused(variant(&format!("quality = {quality}\n")), quality);
+            assert_eq!(error.line(), Some(5), "{error}");
+        }
+        for quality in [1, 100] {
+            let made = variant(&format!("quality = {quality}\n")).expect("a good quality");
+            assert_eq!(made.encoder_quality(), Some(quality));
+        }
+        // Built in code, there is no line, and it is refused all the same.
+        let mut wrong = Variant::new("a", OutputFormat::Jpeg);
+        wrong.quality = Some(101);
+        assert_eq!(refused(Recipe::single(wrong), "1 to 100").line(), None);
+    }
+
+    #[test]
+    fn quality_has_a_meaning_only_where_something_is_lost() {
+        assert_eq!(
+            variant("").map(|v| v.encoder_quality()),
+            Ok(Some(DEFAULT_QUALITY))
+        );
+        assert_eq!(
+            variant("lossless = true").map(|v| v.encoder_quality()),
+            Ok(None)
+        );
+        refused(variant("lossless = true\nquality = 80"), "no meaning");
+        let mut png = Variant::new("a", OutputFormat::Png);
+        assert_eq!(png.encoder_quality(), None);
+        png.quality = Some(80);
+        refused(Recipe::single(png), "no meaning");
+    }
+
+    #[test]
+    fn a_side_of_no_pixels_is_refused_with_its_line() {
+        for side in ["width = 0", "height = -3", "width = 4294967296"] {
+            assert_eq!(refused(variant(side), "pixels").line(), Some(5), "{side}");
+        }
+    }
+
+    #[test]
+    fn a_side_beyond_what_the_format_holds_is_refused() {
+        refused(variant("width = 16384"), "holds at most 16383");
+        assert_eq!(variant("width = 16383").map(|v| v.width), Ok(Some(16_383)));
+    }
+
+    #[test]
+    fn two_variants_of_one_name_are_refused() {
+        let twice = "[[variant]]\nname = \"a\"\nformat = \"png\"\n".repeat(2);
+        refused(read(&twice), "two variants called \"a\"");
+    }
+
+    #[test]
+    fn a_name_that_would_be_trouble_in_a_key_is_refused() {
+        for name in ["", "A", "a b", "a/b", "..", "\u{e4}", &"a".repeat(65)] {
+            let text = format!("[[variant]]\nname = \"{name}\"\nformat = \"png\"\n");
+            assert_eq!(refused(read(&text), "no variant name").line(), Some(3));
+        }
+        assert!(Recipe::single(Variant::new("a".repeat(64), OutputFormat::Png)).is_ok());
+    }
+
+    #[test]
+    fn a_lossless_jpeg_is_refused() {
+        let text = "[[variant]]\nname = \"a\"\nformat = \"jpeg\"\nlossless = true\n";
+        refused(read(text), "a JPEG can't be lossless");
+    }
+
+    #[test]
+    fn a_fit_that_needs_a_whole_box_is_refused_without_one() {
+        for fit in ["cover", "contain", "fill"] {
+            for sides in ["", "width = 10", "height = 10"] {
+                let half = format!("fit = \"{fit}\"\n{sides}");
+                refused(variant(&half), &format!("fit = \"{fit}\" needs both"));
+            }
+            let whole = format!("fit = \"{fit}\"\nwidth = 10\nheight = 10");
+            assert!(variant(&whole).is_ok(), "{fit}");
+        }
+        for fit in ["inside", "outside"] {
+            assert!(
+                variant(&format!("fit = \"{fit}\"\nwidth = 10")).is_ok(),
+                "{fit}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_http_cannot_carry_is_refused() {
+        for value in ["", "a\\nb", "\u{e4}"] {
+            refused(
+                variant(&format!("cache_control = \"{value}\"")),
+                "HTTP header",
+            );
+        }
+    }
+
+    #[test]
+    fn byte_sizes_are_numbers_or_text_with_a_unit() {
+        for (written, bytes) in [
+            ("1234", 1234),
+            ("\"64 MiB\"", 64 << 20),
+            ("\"64 MB\"", 64_000_000),
+            ("\"2GiB\"", 2 << 30),
+            ("\"10 kB\"", 10_000),
+            ("0", 0),
+        ] {
+            let recipe = around(&format!("[limits]\ninput_bytes = {written}"));
+            assert_eq!(recipe.map(|r| r.limits.input_bytes), Ok(bytes), "{written}");
+        }
+        for wrong in ["-1", "\"many\"", "1.5", "true"] {
+            let recipe = around(&format!("[limits]\ninput_bytes = {wrong}"));
+            assert_eq!(refused(recipe, "").line(), Some(3), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn byte_sizes_are_written_in_the_largest_unit_that_loses_nothing() {
+        let mut recipe = Recipe::default_recipe();
+        for (bytes, written) in [
+            (3 << 30, "\"3 GiB\""),
+            (1025 << 20, "\"1025 MiB\""),
+            (1 << 10, "\"1 KiB\""),
+            (1025, "1025"),
+            (0, "0"),
+        ] {
+            recipe.limits.input_bytes = bytes;
+            let text = recipe.to_toml();
+            assert!(
+                text.contains(&format!("input_bytes = {written}\n")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn colors_are_read_in_their_three_lengths_and_nothing_else() {
+        for (text, color) in [
+            ("#fff", [255, 255, 255, 255]),
+            ("#1a2", [0x11, 0xaa, 0x22, 255]),
+            ("#0a0B0c", [10, 11, 12, 255]),
+            ("#0a0b0c0d", [10, 11, 12, 13]),
+        ] {
+            assert_eq!(text.parse(), Ok(Color(color)), "{text}");
+            let back: Result<Color, _> = Color(color).to_string().parse();
+            assert_eq!(back, Ok(Color(color)), "{text}");
+        }
+        for text in [
+            "", "#", "white", "fff", "#ff", "#ffff", "#ggg", "#fffffff", "#\u{e4}a",
+        ] {
+            assert!(text.parse::<Color>().is_err(), "{text}");
+        }
+        assert_eq!(Color::default().to_string(), "#ffffff");
+        let error = refused(around("[source]\nbackground = \"white\""), "no color");
+        assert_eq!(error.line(), Some(3));
+    }
+
+    #[test]
+    fn an_output_key_that_gives_variants_one_key_is_refused() {
+        let with = |key: &str, formats: &[&str]| {
+            let mut text = format!("[output]\nkey = \"{key}\"\n");
+            for (at, format) in formats.iter().enumerate() {
+                text += &format!("[[variant]]\nname = \"v{at}\"\nformat = \"{format}\"\n");
+            }
+            read(&text)
+        };
+        refused(with("{path}/x", &["png", "webp"]), "put {variant} into it");
+        refused(
+            with("{path}/x.{ext}", &["png", "png"]),
+            "put {variant} into it",
+        );
+        refused(
+            with("{path}/{width}.{ext}", &["png", "png"]),
+            "put {variant} into it",
+        );
+        assert!(with("{path}/x.{ext}", &["png", "webp"]).is_ok());
+        assert!(with("{path}/x", &["png"]).is_ok());
+        assert!(with("{path}/{variant}", &["png", "png"]).is_ok());
+    }
+
+    #[test]
+    fn records_need_a_key_of_their_own_for_every_source() {
+        refused(
+            around("[output]\nmanifest = \"{stem}.json\""),
+            "two sources one key",
+        );
+        refused(
+            around("[output]\nfailed = \"{path}/{hash}\""),
+            "speaks of a whole source",
+        );
+        refused(
+            around("[output]\nmanifest = \"{path}/{variant}\""),
+            "speaks of a whole source",
+        );
+        refused(
+            around("[output]\nfailed = \"{path}/manifest.json\""),
+            "the same key",
+        );
+        refused(
+            around("[output]\nkey = \"{path}/manifest.json\""),
+            "the same key",
+        );
+    }
+
+    #[test]
+    fn a_template_that_leaves_the_output_is_refused_with_its_line() {
+        for key in ["", "/{path}", "../{path}", "{path}/{nothing}", "{path"] {
+            let error = refused(around(&format!("[output]\nkey = \"{key}\"")), "");
+            assert_eq!(error.line(), Some(3), "{error}");
+        }
+    }
+
+    #[test]
+    fn events_need_keys_in_which_no_two_sources_can_meet() {
+        let flat = around("[output]\nkey = \"{dir}{stem}.{ext}\"").expect("good for a batch");
+        refused(flat.check_for_events().map(|()| ""), "use the whole {path}");
+        let apart = around("[output]\nkey = \"{path}.{ext}\"").expect("good for all");
+        assert_eq!(apart.check_for_events(), Ok(()));
+    }
+
+    #[test]
+    fn another_layout_and_a_recipe_for_nothing_are_refused() {
+        refused(
+            Recipe::from_toml("version = 2\nvariant = []"),
+            "version = 2 is not known",
+        );
+        refused(read("variant = []"), "there is no variant");
+        refused(read(""), "variant");
+        refused(Recipe::from_toml("variant = []"), "version");
+    }
+
+    #[test]
+    fn changing_one_variant_leaves_the_digests_of_the_others() {
+        let recipe = Recipe::default_recipe();
+        let mut changed = recipe.clone();
+        changed.variants[1].quality = Some(61);
+        changed.variants.rotate_left(1);
+        changed
+            .variants
+            .push(Variant::new("new", OutputFormat::Png));
+
+        let (before, after) = (digests(&recipe), digests(&changed));
+        assert_ne!(before[1], after[0]);
+        assert_eq!(before[2..], after[1..4]);
+        assert_eq!(before[0], after[4]);
+        assert_ne!(recipe.digest(), changed.digest());
+    }
+
+    #[test]
+    fn a_digest_notices_every_setting_of_its_variant_but_required() {
+        let base = Recipe::default_recipe();
+        let digest = |change: fn(&mut Variant)| {
+            let mut variant = base.variants[4].clone();
+            change(&mut variant);
+            base.variant_digest(&variant)
+        };
+        let unchanged = digest(|_| {});
+        assert_eq!(digest(|v| v.required = false), unchanged);
+        let changes: [fn(&mut Variant); 12] = [
+            |v| v.name = "other".to_owned(),
+            |v| v.format = OutputFormat::Webp,
+            |v| v.quality = Some(81),
+            |v| v.lossless = true,
+            |v| v.effort = Effort::Best,
+            |v| v.width = None,
+            |v| v.height = Some(301),
+            |v| v.fit = Fit::Outside,
+            |v| v.focus = Focus::Top,
+            |v| v.enlarge = true,
+            |v| v.if_larger = IfLarger::Skip,
+            |v| v.cache_control = Some("no-store".to_owned()),
+        ];
+        let mut all: Vec<_> = changes.into_iter().map(digest).collect();
+        all.push(unchanged);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), changes.len() + 1, "two settings give one digest");
+    }
+
+    #[test]
+    fn whether_a_variant_is_required_is_for_the_recipes_digest_alone() {
+        let recipe = Recipe::default_recipe();
+        let mut changed = recipe.clone();
+        changed.variants[3].required = false;
+        assert_eq!(digests(&changed), digests(&recipe));
+        assert_ne!(changed.digest(), recipe.digest());
+    }
+
+    #[test]
+    fn a_change_of_treatment_or_keys_changes_every_digest() {
+        let recipe = Recipe::default_recipe();
+        let changes: [fn(&mut Recipe); 7] = [
+            |r| r.source.max_side = 4095,
+            |r| r.source.orientation = OrientationRule::Ignore,
+            |r| r.source.color = ColorRule::Keep,
+            |r| r.source.metadata = MetadataRule::Copyright,
+            |r| r.source.background = Color([0; 4]),
+            |r| r.source.damaged = DamageRule::Accept,
+            |r| r.output.key = "{path}/{variant}".parse().expect("a good template"),
+        ];
+        for change in changes {
+            let mut changed = recipe.clone();
+            change(&mut changed);
+            let (before, after) = (digests(&recipe), digests(&changed));
+            assert!(
+                before.iter().zip(&after).all(|(b, a)| b != a),
+                "{changed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_and_revision_leave_what_is_made_alone() {
+        let recipe = Recipe::default_recipe();
+        let mut changed = recipe.clone();
+        changed.revision = 2;
+        assert_eq!(changed.digest(), recipe.digest());
+        changed.limits.pixels -= 1;
+        assert_eq!(digests(&changed), digests(&recipe));
+        assert_ne!(changed.digest(), recipe.digest());
+    }
+
+    #[test]
+    fn a_single_variant_has_no_cap_and_its_records_are_out_of_sight() {
+        let recipe = Recipe::single(Variant::new("small", OutputFormat::Webp))
+            .expect("one variant is a recipe");
+        assert_eq!(recipe.source.max_side, 0);
+        assert_eq!(
+            recipe.early_keys("trip/cat.png"),
+            Some(vec!["trip/cat.webp".to_owned()])
+        );
+        assert_eq!(
+            recipe.output.manifest_key("trip/cat.png"),
+            ".pixmill/manifests/trip/cat.png.json"
+        );
+        assert_eq!(
+            recipe.output.failed_key("trip/cat.png"),
+            ".pixmill/failed/trip/cat.png.json"
+        );
+        assert_eq!(Recipe::from_toml(&recipe.to_toml()), Ok(recipe));
+    }
+}

@@ -1,6 +1,6 @@
 //! From bytes to pixels to bytes, one small step a file, in the order in which a picture meets
 //! them: sniff, probe, decode, color, orient, geometry, resize, encode. Each takes a value and
-//! returns a value; [`crate::render`] strings them together.
+//! returns a value; [`mod@crate::render`] strings them together.
 
 pub(crate) mod color;
 pub(crate) mod decode;

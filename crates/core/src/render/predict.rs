@@ -95,7 +95,7 @@ impl Detail {
         let detail = if info.lossy {
             // The finer the file, the more it spends on the same detail.
             let spent = spent * 3 / u64::from(info.channels.max(3));
-            spent + spent * spent / 150
+            spent + spent * spent / 200
         } else {
             // Lossless: some 100 on a photo of three channels, 300 on noise.
             let samples = u64::from(info.channels) * u64::from(info.bits.max(8)) / 8;
@@ -148,7 +148,7 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
         OutputFormat::Webp => {
             let out = detail.bytes(pixels, 2, 60);
             // The coder keeps its decisions: some twenty bytes for each that it will write.
-            (out, out * 20 + pixels * (3 + 13 * alpha) + widened)
+            (out, out * 18 + pixels * (3 + 13 * alpha) + widened)
         }
     };
     (out, work + (1 << 20))
