@@ -159,7 +159,7 @@ impl World {
         foreign: Foreign::Replace,
         removals: Removals::Keep,
         contents_return: false,
-        switches: 3,
+        switches: 2,
     };
 }
 
