@@ -135,9 +135,14 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
     let schema = schema.as_object().expect("a schema is an object");
     for (word, rule) in schema {
         match word.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "default" | "format" => {}
-            // Looked at with `properties`.
-            "additionalProperties" => {}
+            // Words that forbid nothing; the last is looked at with `properties`.
+            "$schema"
+            | "$defs"
+            | "title"
+            | "description"
+            | "default"
+            | "format"
+            | "additionalProperties" => {}
             "$ref" => {
                 let path = rule.as_str().and_then(|path| path.strip_prefix('#'));
                 let target = path.and_then(|path| root.pointer(path));
@@ -157,16 +162,26 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<
                     wrong.push(format!("{at}: not of type {rule}"));
                 }
             }
-            "const" if value != rule => wrong.push(format!("{at}: not {rule}")),
-            "enum" if !list(rule).contains(value) => wrong.push(format!("{at}: not in {rule}")),
-            "const" | "enum" => {}
-            "minimum" if value.as_f64() < rule.as_f64() && value.is_number() => {
-                wrong.push(format!("{at}: below {rule}"));
+            "const" => {
+                if value != rule {
+                    wrong.push(format!("{at}: not {rule}"));
+                }
             }
-            "maximum" if value.as_f64() > rule.as_f64() => {
-                wrong.push(format!("{at}: above {rule}"))
+            "enum" => {
+                if !list(rule).contains(value) {
+                    wrong.push(format!("{at}: not in {rule}"));
+                }
             }
-            "minimum" | "maximum" => {}
+            "minimum" => {
+                if value.is_number() && value.as_f64() < rule.as_f64() {
+                    wrong.push(format!("{at}: below {rule}"));
+                }
+            }
+            "maximum" => {
+                if value.as_f64() > rule.as_f64() {
+                    wrong.push(format!("{at}: above {rule}"));
+                }
+            }
             "required" => {
                 for name in list(rule).iter().filter_map(Value::as_str) {
                     if value.is_object() && value.get(name).is_none() {

@@ -1258,7 +1258,8 @@ mod tests {
         let with = |key: &str, formats: &[&str]| {
             let mut text = format!("[output]\nkey = \"{key}\"\n");
             for (at, format) in formats.iter().enumerate() {
-                text += &format!("[[variant]]\nname = \"v{at}\"\nformat = \"{format}\"\n");
+                let variant = format!("[[variant]]\nname = \"v{at}\"\nformat = \"{format}\"\n");
+                text.push_str(&variant);
             }
             read(&text)
         };
@@ -1397,13 +1398,10 @@ mod tests {
             |r| r.output.key = "{path}/{variant}".parse().expect("a good template"),
         ];
         for change in changes {
-            let mut changed = recipe.clone();
-            change(&mut changed);
-            let (before, after) = (digests(&recipe), digests(&changed));
-            assert!(
-                before.iter().zip(&after).all(|(b, a)| b != a),
-                "{changed:?}"
-            );
+            let mut other = recipe.clone();
+            change(&mut other);
+            let (before, after) = (digests(&recipe), digests(&other));
+            assert!(before.iter().zip(&after).all(|(b, a)| b != a), "{other:?}");
         }
     }
 
