@@ -2,7 +2,7 @@
 
 use super::{Plan, applies_orientation, plan};
 use crate::image::geometry::Placement;
-use crate::image::{ColorModel, Info, orient};
+use crate::image::{ColorModel, Format, Info, orient};
 use crate::recipe::{Effort, OutputFormat, Recipe};
 
 /// What rendering will take.
@@ -95,6 +95,11 @@ impl Detail {
         let detail = if info.lossy {
             // The finer the file, the more it spends on the same detail.
             let spent = spent * 3 / u64::from(info.channels.max(3));
+            // WebP spends less than JPEG on the same detail.
+            let spent = match info.format {
+                Format::Webp => spent * 5 / 4,
+                _ => spent,
+            };
             spent + spent * spent / 200
         } else {
             // Lossless: some 100 on a photo of three channels, 300 on noise.
