@@ -40,6 +40,11 @@ struct Collector<'a> {
 /// Collects what `work` names. Fails on patterns and lists that can't be read; what is wrong with
 /// one input is its outcome.
 pub(crate) fn collect(work: &Work, max_bytes: u64) -> anyhow::Result<Inputs> {
+    let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
+    let readers = work.inputs.iter().chain(&work.files_from);
+    if readers.filter(is_stdin).count() > 1 {
+        bail!("standard input can be read only once; name `-` once");
+    }
     let mut collector = Collector {
         found: Inputs::default(),
         output: &work.output,

@@ -75,6 +75,11 @@ fn free_memory() -> u64 {
 
 /// `pixmill plan`
 pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
+    if args.work.output.as_os_str() == "-" {
+        bail!(
+            "nothing is planned for standard output; name the folder that `convert` will write to"
+        );
+    }
     let recipe = args.work.choice.load()?;
     let inputs = collect(&args.work, recipe.limits.input_bytes)?;
     let budget = Budget::of(&args.work, inputs.candidates.len());
@@ -211,6 +216,9 @@ fn plan_line(item: &Item) -> Value {
 pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let recipe = args.work.choice.load()?;
     if args.work.output.as_os_str() == "-" {
+        if args.work.json || args.metrics.is_some() {
+            bail!("-o - writes nothing but the rendition; leave out --json and --metrics");
+        }
         return convert_to_stdout(&args.work, &recipe);
     }
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -559,7 +567,10 @@ fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
     }
     match &rendered.renditions[0].result {
         RenditionResult::Made(made) => io::stdout().lock().write_all(&made.bytes)?,
-        RenditionResult::Skipped(reason) => bail!("there is no rendition: {reason}"),
+        RenditionResult::Skipped(reason) => {
+            eprintln!("there is no rendition: {reason}");
+            return Ok(Ended::WithTrouble);
+        }
     }
     Ok(Ended::Well)
 }

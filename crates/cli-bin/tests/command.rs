@@ -366,6 +366,17 @@ fn an_input_is_never_overwritten() {
 }
 
 #[test]
+fn an_input_in_the_way_is_called_one_and_force_is_not_advised() {
+    let desk = Desk::with_cats(1);
+    let (code, lines) = convert(&desk.input, &desk.input, &["--format", "jpeg"]);
+    assert_eq!((code, lines.outcome("000.jpg")), (1, "rejected"));
+    let words = lines.sources["000.jpg"]["message"].as_str();
+    let words = words.expect("words");
+    assert!(words.contains("is never overwritten"), "{words}");
+    assert!(!words.contains("--force"), "{words}");
+}
+
+#[test]
 fn a_file_that_pixmill_did_not_make_is_replaced_with_force_only() {
     let desk = Desk::with_cats(2);
     let mine = desk.out.join("000.jpg/small.webp");
@@ -525,6 +536,34 @@ fn standard_output_takes_one_rendition() {
     let refused = run(["convert", cat, "-o", "-"]);
     assert_eq!(code(&refused), 2, "the default recipe makes five");
     assert!(refused.stdout.is_empty());
+    let refused = run(["convert", cat, "-o", "-", "--format", "webp", "--json"]);
+    assert_eq!(code(&refused), 2, "there is no place for the lines");
+    let refused = run(["plan", cat, "-o", "-"]);
+    assert_eq!(code(&refused), 2, "nothing is planned for a pipe");
+}
+
+#[test]
+fn standard_output_without_a_rendition_is_trouble_and_no_usage_error() {
+    let folder = temporary();
+    let recipe = folder.path().join("recipe.toml");
+    let text = "version = 1\n[[variant]]\nname = \"png\"\nformat = \"png\"\nif_larger = \"skip\"\n";
+    fs::write(&recipe, text).expect("a file");
+    let mut command = pixmill();
+    command
+        .arg("convert")
+        .arg(sample("cat.jpg"))
+        .args(["-o", "-", "--recipe"]);
+    let output = command.arg(recipe).output().expect("the command starts");
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn standard_input_named_twice_is_refused() {
+    let folder = temporary();
+    let mut command = pixmill();
+    command.args(["convert", "-", "-", "-o"]).arg(folder.path());
+    assert_eq!(code(&run_with_input(&mut command, b"")), 2);
 }
 
 #[test]

@@ -556,7 +556,12 @@ fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item]) {
         .filter(|item| is_input(item))
         .filter_map(|item| item.candidate.key_in_output.clone())
         .collect();
-    for item in items.iter_mut().filter(|item| item.action.renders()) {
+    // A file in the way that is an input must not be called one that --force replaces.
+    let concerned = |item: &Item| match &item.action {
+        Action::Refused(error) => matches!(error.cause(), Cause::Name(_)),
+        action => action.renders(),
+    };
+    for item in items.iter_mut().filter(|item| concerned(item)) {
         let keys = keys_of(recipe, item);
         let hit = keys.iter().find_map(|key| {
             let mut paths = ancestors(key).chain([key.as_str()]);
