@@ -567,7 +567,7 @@ fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
     }
     match &rendered.renditions[0].result {
         RenditionResult::Made(made) => io::stdout().lock().write_all(&made.bytes)?,
-        RenditionResult::Skipped(reason) => {
+        RenditionResult::Skipped(reason) | RenditionResult::Deferred(reason) => {
             eprintln!("there is no rendition: {reason}");
             return Ok(Ended::WithTrouble);
         }

@@ -116,7 +116,9 @@ fn render_one(
     let done = render_variants(bytes, recipe, &[variant], options)?;
     match done.renditions.into_iter().next().map(|made| made.result) {
         Some(RenditionResult::Made(made)) => Ok(made),
-        Some(RenditionResult::Skipped(why)) => Err(Refusal::skipped(why)),
+        Some(RenditionResult::Skipped(why) | RenditionResult::Deferred(why)) => {
+            Err(Refusal::skipped(why))
+        }
         None => Err(Error::new(Stage::Render, Cause::WorkerGone).into()),
     }
 }

@@ -184,6 +184,16 @@ pub enum ImageError {
     /// The caller asked to stop, or its deadline passed; the picture itself may be fine.
     #[error("the stop flag was raised or the deadline passed before the work was done")]
     Stopped,
+    /// The predicted time is more than is left until the caller's deadline.
+    #[error(
+        "rendering would take about {needed_ms} ms, {left_ms} ms are left; allow more time or a faster processor, or make variants optional with `required = false`"
+    )]
+    OutOfTime {
+        /// Predicted time, in milliseconds.
+        needed_ms: u64,
+        /// Time left, in milliseconds.
+        left_ms: u64,
+    },
     /// The predicted memory is more than the caller has.
     #[error(
         "rendering would need about {needed} bytes of memory, {max} are allowed; raise the memory or lower `limits.pixels`"
@@ -207,13 +217,17 @@ impl ImageError {
             Self::DecoderPanic { .. } => "decoder-panic",
             Self::Encode { .. } => "encode",
             Self::Stopped => "stopped",
+            Self::OutOfTime { .. } => "out-of-time",
             Self::OutOfMemory { .. } => "out-of-memory",
         }
     }
 
     /// Whether trying again later, or with more time or memory, can succeed.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Stopped | Self::OutOfMemory { .. })
+        matches!(
+            self,
+            Self::Stopped | Self::OutOfTime { .. } | Self::OutOfMemory { .. }
+        )
     }
 }
 

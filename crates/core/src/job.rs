@@ -11,6 +11,9 @@ pub struct Job {
     pub request: Option<String>,
     /// Whether the request says that the source was removed. A hint: the source is looked at first.
     pub removal: bool,
+    /// The event's place in the order of what happened to this source, as S3's `sequencer` says it.
+    /// It labels an outcome `stale`; nothing else is decided by it.
+    pub sequencer: Option<String>,
 }
 
 impl Job {
@@ -20,6 +23,7 @@ impl Job {
             source: source.into(),
             request: None,
             removal: false,
+            sequencer: None,
         }
     }
 
@@ -36,5 +40,34 @@ impl Job {
     pub fn with_request(mut self, request: impl Into<String>) -> Self {
         self.request = Some(request.into());
         self
+    }
+
+    /// The same job, with its event's sequencer.
+    #[must_use]
+    pub fn with_sequencer(mut self, sequencer: impl Into<String>) -> Self {
+        self.sequencer = Some(sequencer.into());
+        self
+    }
+}
+
+/// Whether sequencer `a` comes before `b`: the shorter one is padded with zeros on the right, then
+/// both are compared as text (S3's rule for event notifications).
+pub(crate) fn comes_before(a: &str, b: &str) -> bool {
+    let length = a.len().max(b.len());
+    let padded = |text: &str| format!("{:0<length$}", text.to_ascii_uppercase());
+    padded(a) < padded(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::comes_before;
+
+    #[test]
+    fn sequencers_are_padded_on_the_right_and_compared_as_text() {
+        assert!(comes_before("0055AED6DCD90281E4", "0055AED6DCD90281E5"));
+        assert!(comes_before("0055AED6DC", "0055AED6DCD9"));
+        assert!(!comes_before("0056", "0055AED6DCD90281E5"));
+        assert!(!comes_before("0055AE", "0055AE00"), "equal once padded");
+        assert!(!comes_before("0055ae", "0055AE"));
     }
 }

@@ -56,6 +56,9 @@ pub struct Manifest {
 pub enum State {
     /// Renditions are being replaced: what lies under the listed keys may be old, new or mixed.
     Replacing,
+    /// What is listed is in place, but time or memory did not allow for all variants: those with a
+    /// `deferred` are still to be made.
+    Incomplete,
     /// Everything listed is in place.
     Complete,
 }
@@ -124,11 +127,15 @@ pub struct VariantRecord {
     pub name: String,
     /// SHA-256 over every setting that this variant's bytes, key or headers depend on.
     pub digest: String,
-    /// What was made; none for an optional variant that this source cannot have.
+    /// What was made; none for an optional variant that this source cannot have, or not yet.
     pub rendition: Option<RenditionRecord>,
     /// Why there is no rendition: permanent, so the manifest is complete without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// Why there is no rendition yet: time or memory did not allow for it, so the manifest is
+    /// incomplete and the next job makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
 }
 
 /// One rendition in its store.
@@ -184,6 +191,9 @@ pub struct ObjectRecord {
     /// Its version, where the store keeps versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The sequencer of the latest event about it that was handled, where events have sequencers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
 }
 
 impl From<&Head> for ObjectRecord {
@@ -191,6 +201,7 @@ impl From<&Head> for ObjectRecord {
         Self {
             etag: head.etag.clone(),
             version: head.version.clone(),
+            sequencer: None,
         }
     }
 }

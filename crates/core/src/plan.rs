@@ -16,9 +16,11 @@ use crate::image::{Format, Info, Sniffed};
 use crate::manifest::{FailureRecord, Manifest, State};
 use crate::outcome::SkipReason;
 use crate::ports::{BlobStore, Listed};
-use crate::process::{CALLS_AT_ONCE, Foreign, Processor, foreign_file, probe_source};
+use crate::process::{
+    CALLS_AT_ONCE, Foreign, Processor, foreign_file, known_failure, probe_source, still_fails,
+};
 use crate::recipe::Recipe;
-use crate::render::{RENDER_REVISION, admissible, engine, predict};
+use crate::render::{RENDER_REVISION, admissible, predict};
 
 /// A source that may be processed.
 #[derive(Clone)]
@@ -72,6 +74,8 @@ pub enum Reason {
     Missing,
     /// A run was cut off.
     Unfinished,
+    /// Time or memory did not allow for all variants the last time.
+    Deferred,
     /// The caller wants it.
     Forced,
 }
@@ -84,6 +88,7 @@ impl fmt::Display for Reason {
             Self::Engine => "the engine changed",
             Self::Missing => "a rendition is missing or was changed",
             Self::Unfinished => "an earlier run was cut off",
+            Self::Deferred => "some variants were put off for want of time or memory",
             Self::Forced => "forced",
         })
     }
@@ -326,15 +331,9 @@ impl Processor {
         let careful = self.options.foreign == Foreign::Refuse && !force;
         if let Some(failure) = &found.failure
             && !force
-            && still_fails(&self.recipe, failure, source)
+            && still_fails(&self.recipe, failure, &source.etag)
         {
-            return Action::Refused(Error::new(
-                failure.stage,
-                Cause::FailedBefore {
-                    code: failure.code.clone(),
-                    message: failure.message.clone(),
-                },
-            ));
+            return Action::Refused(known_failure(failure));
         }
         let manifest = match &found.manifest {
             Some(Ok(manifest)) => Some(manifest),
@@ -416,13 +415,6 @@ fn is_same_object(manifest: &Manifest, source: &Listed) -> bool {
     recorded.is_some_and(|object| object.etag == source.etag)
 }
 
-fn still_fails(recipe: &Recipe, failure: &FailureRecord, source: &Listed) -> bool {
-    let recorded = failure.store.as_ref();
-    recorded.is_some_and(|object| object.etag == source.etag)
-        && failure.recipe == recipe.digest()
-        && failure.engine == engine()
-}
-
 fn why_update(
     recipe: &Recipe,
     manifest: &Manifest,
@@ -434,6 +426,9 @@ fn why_update(
     }
     if !same_source {
         return Some(Reason::Source);
+    }
+    if manifest.state == State::Incomplete {
+        return Some(Reason::Deferred);
     }
     if manifest.engine.render_revision != RENDER_REVISION {
         return Some(Reason::Engine);

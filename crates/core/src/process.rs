@@ -18,18 +18,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Cause, Error, ImageError, Limit, Stage, StoreError, StoreErrorKind};
 use crate::image::{Info, Sniffed, Warning, sniff};
-use crate::job::Job;
+use crate::job::{Job, comes_before};
 use crate::manifest::{
     BadSource, FAILURE_VERSION, FailureRecord, MANIFEST_VERSION, Manifest, ObjectRecord,
     RecipeRecord, RenditionRecord, ReplacingFor, SourceRecord, State, StoreRecord, VariantRecord,
@@ -88,6 +89,8 @@ pub struct ProcessOptions {
     pub stop: Stop,
     /// The most memory that one job may need, in bytes.
     pub memory: Option<u64>,
+    /// How fast one thread is: see [`RenderOptions::speed`].
+    pub speed: f64,
     /// Whether everything is made again, also where nothing changed or a newer engine was here.
     pub force: bool,
     /// What happens to files that aren't ours.
@@ -102,6 +105,7 @@ impl Default for ProcessOptions {
             threads: NonZeroUsize::MIN,
             stop: Stop::default(),
             memory: None,
+            speed: 1.0,
             force: false,
             foreign: Foreign::default(),
             removals: Removals::default(),
@@ -122,8 +126,10 @@ pub struct Processor {
 }
 
 /// What one job remembers from one pass to the next.
-#[derive(Default)]
 struct Memory {
+    started: Instant,
+    /// Where the job is now.
+    at: Stage,
     restarts: u32,
     /// Keys that rendering gave, for templates whose keys are not known before.
     keys: BTreeSet<String>,
@@ -136,6 +142,20 @@ struct Memory {
 }
 
 impl Memory {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            at: Stage::Plan,
+            restarts: 0,
+            keys: BTreeSet::new(),
+            rendered: None,
+            image_size: None,
+            written_bytes: 0,
+            large_reported: false,
+            stages: Vec::new(),
+        }
+    }
+
     fn spent(&mut self, stage: Stage, time: Duration) {
         match self.stages.iter_mut().find(|(s, _)| *s == stage) {
             Some((_, sum)) => *sum += time,
@@ -248,18 +268,33 @@ impl Processor {
 
     /// Does the job, whatever state an earlier one left behind, and says what became of it.
     pub async fn process(&self, job: &Job) -> Outcome {
-        let started = Instant::now();
-        let mut memory = Memory::default();
-        let outcome = match self.pass_until_settled(job, &mut memory).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::from(error),
+        self.process_until(job, std::future::pending()).await
+    }
+
+    /// The same, but once `out_of_time` is over the job is dropped where it stands and has failed
+    /// with [`ImageError::Stopped`], at the stage that it had reached. What it has begun, the next
+    /// job for the same source finishes. Rendering that is under way ends only when
+    /// [`ProcessOptions::stop`] says so, which should therefore be sooner.
+    pub async fn process_until(&self, job: &Job, out_of_time: impl Future<Output = ()>) -> Outcome {
+        let mut memory = Memory::new();
+        let settled = {
+            let work = pin!(self.pass_until_settled(job, &mut memory));
+            match select(work, pin!(out_of_time)).await {
+                Either::Left((settled, _)) => Some(settled),
+                Either::Right(_) => None,
+            }
+        };
+        let outcome = match settled {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => Outcome::from(error),
+            None => Outcome::Failed(Error::new(memory.at, ImageError::Stopped)),
         };
         self.metrics.record(&Signal::Finished(Finished {
             source: &job.source,
             outcome: &outcome,
             image_size: memory.image_size,
             written_bytes: memory.written_bytes,
-            processing_time: started.elapsed(),
+            processing_time: memory.started.elapsed(),
             stages: &memory.stages,
         }));
         outcome
@@ -303,6 +338,7 @@ impl Processor {
     }
 
     async fn pass(&self, job: &Job, memory: &mut Memory) -> Result<Pass, Error> {
+        memory.at = Stage::Plan;
         let before = self.look_before(&job.source, memory).await?;
         if let Some(manifest) = &before.manifest
             && !self.options.force
@@ -313,7 +349,16 @@ impl Processor {
         if job.removal && self.is_gone(&job.source).await? {
             return self.remove(job, &before, memory).await;
         }
+        if !self.options.force
+            && let Some(known) = self.answer_from_records(job, &before, memory).await?
+        {
+            return Ok(known);
+        }
+        memory.at = Stage::Fetch;
         let source = match self.fetch(&job.source, memory).await {
+            Ok(source) if is_our_output(&source.head) => {
+                return Ok(Pass::Settled(Outcome::Skipped(SkipReason::OwnOutput)));
+            }
             Ok(source) => source,
             Err(error) if is_not_found(&error) => return self.remove(job, &before, memory).await,
             Err(error) if !error.is_transient() => {
@@ -322,18 +367,19 @@ impl Processor {
             Err(error) => return Err(error),
         };
         let records = match &before.manifest {
-            Some(manifest) if !self.options.force => self.still_good(manifest, &before, &source),
+            Some(manifest) if !self.options.force => {
+                self.still_good(manifest, &before, &source.sha256)
+            }
             _ => BTreeMap::new(),
         };
         if let Some(manifest) = &before.manifest
-            && manifest.state == State::Complete
-            && records.len() == self.recipe.variants.len()
-            && manifest.variants.len() == records.len()
+            && self.is_all_there(manifest, &records)
         {
             return self
-                .confirm_unchanged(job, &before, manifest, &source)
+                .confirm_unchanged(job, &before, manifest, &source.head)
                 .await;
         }
+        memory.at = Stage::Render;
         let rendered = match self.render(&source, &records, memory).await {
             Ok(rendered) => rendered,
             Err(error) if !error.is_transient() => {
@@ -343,6 +389,74 @@ impl Processor {
         };
         self.publish(job, &before, &source, records, rendered, memory)
             .await
+    }
+
+    /// What the records and a look at the source tell without reading it: a duplicated event costs
+    /// next to nothing. None when the source has to be read.
+    async fn answer_from_records(
+        &self,
+        job: &Job,
+        before: &Before,
+        memory: &mut Memory,
+    ) -> Result<Option<Pass>, Error> {
+        let good = match &before.manifest {
+            // No good set for the source as it is now, so it may be known as a bad one.
+            None => return self.failed_before(job).await,
+            Some(manifest) if manifest.replaced_by.is_some() => {
+                return self.failed_before(job).await;
+            }
+            Some(manifest) => manifest,
+        };
+        let recorded = good.store.source.as_ref().map(|object| &object.etag);
+        // A weak etag can stay the same although the content changed.
+        let Some(recorded) = recorded.filter(|etag| !etag.is_weak()) else {
+            return Ok(None);
+        };
+        let records = self.still_good(good, before, &good.source.sha256);
+        if !self.is_all_there(good, &records) {
+            return Ok(None);
+        }
+        let Some(head) = self.source_head(&job.source, Stage::Fetch).await? else {
+            return Ok(None);
+        };
+        if head.etag != *recorded {
+            return Ok(None);
+        }
+        memory.image_size = Some(head.size);
+        self.confirm_unchanged(job, before, good, &head)
+            .await
+            .map(Some)
+    }
+
+    /// Whether this very source has failed before, by the same recipe and engine.
+    async fn failed_before(&self, job: &Job) -> Result<Option<Pass>, Error> {
+        let key = self.recipe.output.failed_key(&job.source);
+        let Some(fetched) = self.read_record(&key).await? else {
+            return Ok(None);
+        };
+        // A record that can't be read is replaced when the source fails again.
+        let Ok(record) = FailureRecord::from_json(&key, &fetched.bytes) else {
+            return Ok(None);
+        };
+        let head = self.source_head(&job.source, Stage::Fetch).await?;
+        let same = head.is_some_and(|head| still_fails(&self.recipe, &record, &head.etag));
+        Ok(same.then(|| Pass::Settled(Outcome::Rejected(known_failure(&record)))))
+    }
+
+    /// What the store says of the source; none when it is gone.
+    async fn source_head(&self, source: &str, stage: Stage) -> Result<Option<Head>, Error> {
+        match self.sources.head(source).await {
+            Ok(head) => Ok(Some(head)),
+            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::new(stage, error)),
+        }
+    }
+
+    /// Whether a manifest with these good records leaves nothing to do.
+    fn is_all_there(&self, manifest: &Manifest, good: &BTreeMap<String, VariantRecord>) -> bool {
+        manifest.state == State::Complete
+            && good.len() == self.recipe.variants.len()
+            && manifest.variants.len() == good.len()
     }
 
     /// Step 1: the manifest first, then what lies under its keys and the recipe's.
@@ -473,10 +587,10 @@ impl Processor {
         &self,
         manifest: &Manifest,
         before: &Before,
-        source: &Source,
+        sha256: &str,
     ) -> BTreeMap<String, VariantRecord> {
-        if manifest.state != State::Complete
-            || manifest.source.sha256 != source.sha256
+        if manifest.state == State::Replacing
+            || manifest.source.sha256 != sha256
             || manifest.engine.render_revision != RENDER_REVISION
         {
             return BTreeMap::new();
@@ -485,8 +599,8 @@ impl Processor {
             let record = manifest.variants.iter().find(|r| r.name == variant.name)?;
             let in_place = match &record.rendition {
                 Some(rendition) => before.is_in_place(manifest, rendition),
-                // Left out because optional; not good enough once it is required.
-                None => !variant.required,
+                // Left out because optional; not good enough once it is required, or only put off.
+                None => !variant.required && record.deferred.is_none(),
             };
             let good = in_place && record.digest == self.recipe.variant_digest(variant);
             good.then(|| (variant.name.clone(), record.clone()))
@@ -501,7 +615,7 @@ impl Processor {
         job: &Job,
         before: &Before,
         manifest: &Manifest,
-        source: &Source,
+        source: &Head,
     ) -> Result<Pass, Error> {
         let mut fresh = Manifest {
             recipe: RecipeRecord {
@@ -510,17 +624,25 @@ impl Processor {
             replaced_by: None,
             ..manifest.clone()
         };
-        fresh.store.source = Some(ObjectRecord::from(&source.head));
+        fresh.store.source = Some(object_record(job, source, Some(manifest)));
         fresh.store.replaced_by = None;
         if fresh != *manifest {
             self.put_manifest(&job.source, &fresh, before.manifest_condition())
                 .await?;
         }
-        let etag = Some(&source.head.etag);
-        if !self.clear_failure(&job.source, etag).await? {
+        if !self.clear_failure(&job.source, Some(&source.etag)).await? {
             return Ok(Pass::Again(Stage::Record));
         }
-        Ok(Pass::Settled(Outcome::Unchanged))
+        let handled = manifest.store.source.as_ref();
+        let overtaken = match (&job.sequencer, handled.and_then(|s| s.sequencer.as_ref())) {
+            (Some(this), Some(latest)) => comes_before(this, latest),
+            _ => false,
+        };
+        Ok(Pass::Settled(if overtaken {
+            Outcome::Stale
+        } else {
+            Outcome::Unchanged
+        }))
     }
 
     /// Step 3. None when there is nothing to render.
@@ -552,6 +674,7 @@ impl Processor {
             threads: self.options.threads,
             stop: self.options.stop.clone(),
             memory: self.options.memory,
+            speed: self.options.speed,
         };
         let renditions = self
             .run(move || {
@@ -577,7 +700,8 @@ impl Processor {
         rendered: Option<Arc<Renditions>>,
         memory: &mut Memory,
     ) -> Result<Pass, Error> {
-        let set = self.compose(job, before, source, good, rendered.as_deref())?;
+        memory.at = Stage::Publish;
+        let set = self.compose(job, before, source, good, rendered.as_deref(), memory)?;
         memory
             .keys
             .extend(set.blobs.iter().map(|(key, _)| key.clone()));
@@ -596,6 +720,7 @@ impl Processor {
         self.delete_superseded(before, &set).await?;
         memory.spent(Stage::Publish, started.elapsed());
 
+        memory.at = Stage::Record;
         let started = Instant::now();
         let mut manifest = set.manifest;
         for (key, etag) in etags {
@@ -638,6 +763,7 @@ impl Processor {
         source: &Source,
         mut good: BTreeMap<String, VariantRecord>,
         rendered: Option<&Renditions>,
+        memory: &Memory,
     ) -> Result<NewSet, Error> {
         let old = before.manifest.as_ref();
         let mut made: BTreeMap<&str, &crate::render::Rendition> = BTreeMap::new();
@@ -652,7 +778,7 @@ impl Processor {
         let mut variants = Vec::new();
         let mut names = Vec::new();
         let mut store = StoreRecord {
-            source: Some(ObjectRecord::from(&source.head)),
+            source: Some(object_record(job, &source.head, old)),
             ..StoreRecord::default()
         };
         for variant in &self.recipe.variants {
@@ -668,25 +794,32 @@ impl Processor {
             let rendition = made[variant.name.as_str()];
             let digest = self.recipe.variant_digest(variant);
             names.push(variant.name.clone());
-            let (rendition, skipped) = match &rendition.result {
-                RenditionResult::Skipped(reason) => (None, Some(reason.clone())),
-                RenditionResult::Made(made) => {
-                    let record = self.rendition_record(job, variant, made);
-                    let blob = rendition_blob(job, variant, made);
-                    blobs.push((record.key.clone(), blob));
-                    (Some(record), None)
-                }
-            };
-            variants.push(VariantRecord {
+            let mut record = VariantRecord {
                 name: variant.name.clone(),
                 digest,
-                rendition,
-                skipped,
-            });
+                rendition: None,
+                skipped: None,
+                deferred: None,
+            };
+            match &rendition.result {
+                RenditionResult::Skipped(reason) => record.skipped = Some(reason.clone()),
+                RenditionResult::Deferred(reason) => record.deferred = Some(reason.clone()),
+                RenditionResult::Made(made) => {
+                    let made_record = self.rendition_record(job, variant, made);
+                    let blob = rendition_blob(job, variant, made, memory);
+                    blobs.push((made_record.key.clone(), blob));
+                    record.rendition = Some(made_record);
+                }
+            }
+            variants.push(record);
         }
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
-            state: State::Complete,
+            state: if variants.iter().any(|record| record.deferred.is_some()) {
+                State::Incomplete
+            } else {
+                State::Complete
+            },
             source: match (rendered, old) {
                 (None, Some(old)) => old.source.clone(),
                 (Some(renditions), _) => source_record(job, source, &renditions.info),
@@ -1024,6 +1157,37 @@ pub(crate) fn foreign_file(key: &str) -> Cause {
     ))
 }
 
+/// What the store says of a source, with the latest event about it: this one, or the one that an
+/// earlier manifest knew.
+fn object_record(job: &Job, head: &Head, old: Option<&Manifest>) -> ObjectRecord {
+    let known = old.and_then(|manifest| manifest.store.source.as_ref()?.sequencer.clone());
+    let sequencer = match (job.sequencer.clone(), known) {
+        (Some(this), Some(known)) if comes_before(&this, &known) => Some(known),
+        (this, known) => this.or(known),
+    };
+    ObjectRecord {
+        sequencer,
+        ..ObjectRecord::from(head)
+    }
+}
+
+/// Whether a failure record speaks of the source with this etag, this recipe and this engine.
+pub(crate) fn still_fails(recipe: &Recipe, record: &FailureRecord, etag: &Etag) -> bool {
+    let recorded = record.store.as_ref();
+    recorded.is_some_and(|object| object.etag == *etag)
+        && record.recipe == recipe.digest()
+        && record.engine == engine()
+}
+
+/// The failure that a record tells of, told again.
+pub(crate) fn known_failure(record: &FailureRecord) -> Error {
+    let cause = Cause::FailedBefore {
+        code: record.code.clone(),
+        message: record.message.clone(),
+    };
+    Error::new(record.stage, cause)
+}
+
 fn is_conflict(error: &Error) -> bool {
     matches!(error.cause(), Cause::Store(e) if e.kind() == StoreErrorKind::Conflict)
 }
@@ -1049,9 +1213,20 @@ fn marker() -> BTreeMap<String, String> {
     BTreeMap::from([(MARKER.0.to_owned(), MARKER.1.to_owned())])
 }
 
-fn rendition_blob(job: &Job, variant: &Variant, made: &Made) -> Blob {
+/// Whether the store says that we wrote it ourselves.
+fn is_our_output(head: &Head) -> bool {
+    head.metadata.get(MARKER.0).is_some_and(|by| by == MARKER.1)
+}
+
+fn rendition_blob(job: &Job, variant: &Variant, made: &Made, memory: &Memory) -> Blob {
     let mut metadata = marker();
     metadata.insert("original-key".to_owned(), job.source.clone());
+    // Beside the bytes, never within them: they would differ from run to run.
+    if let Some(request) = &job.request {
+        let time = memory.started.elapsed().as_millis().to_string();
+        metadata.insert("request-id".to_owned(), request.clone());
+        metadata.insert("processing-time-ms".to_owned(), time);
+    }
     Blob {
         bytes: made.bytes.clone(),
         content_type: made.content_type.to_owned(),

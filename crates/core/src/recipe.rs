@@ -58,7 +58,8 @@ pub struct Limits {
     pub input_bytes: u64,
     /// The most pixels to decode: width x height x frames.
     pub pixels: u64,
-    /// The most frames; a source with more is treated as a still of its first one.
+    /// The most frames; a source with more is treated as a still of its first one. Until animation
+    /// is kept, every source is.
     pub frames: u32,
     /// Sources above this many bytes are reported as large.
     #[serde(deserialize_with = "byte_size", serialize_with = "write_byte_size")]

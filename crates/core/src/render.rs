@@ -8,6 +8,7 @@ mod parallel;
 mod predict;
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,6 +99,18 @@ impl Stop {
                 .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    /// Time until the deadline; none without a deadline.
+    fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it is the deadline, and nobody's wish, that ends the work.
+    fn is_out_of_time(&self) -> bool {
+        let raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        !self.flag.as_ref().is_some_and(raised) && self.time_left() == Some(Duration::ZERO)
+    }
+
     fn check(&self) -> Result<(), ImageError> {
         if self.requested() {
             Err(ImageError::Stopped)
@@ -117,6 +130,9 @@ pub struct RenderOptions {
     /// Bytes of memory; a source whose prediction is above it is refused before it is decoded,
     /// with [`ImageError::OutOfMemory`]. None: no bound.
     pub memory: Option<u64>,
+    /// How fast one thread is, as a share of the processor core that [`Prediction::processor_time`]
+    /// is meant for: 0.5 takes twice as long. Only a deadline in `stop` makes use of it.
+    pub speed: f64,
 }
 
 impl Default for RenderOptions {
@@ -126,6 +142,7 @@ impl Default for RenderOptions {
             threads: NonZeroUsize::MIN,
             stop: Stop::default(),
             memory: None,
+            speed: 1.0,
         }
     }
 }
@@ -158,13 +175,15 @@ pub struct Rendition {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "a rendition is there or it is not: callers should match both"
+    reason = "a rendition is there, or it is not, or not yet: callers should match all"
 )]
 pub enum RenditionResult {
     /// It was made.
     Made(Made),
     /// The recipe leaves it out for this source, for good; in words.
     Skipped(String),
+    /// It is optional, and time or memory did not allow for it now; in words.
+    Deferred(String),
 }
 
 /// A file.
@@ -210,7 +229,10 @@ pub fn admissible(info: &Info, recipe: &Recipe) -> Result<(), Error> {
 pub fn outline(info: &Info, recipe: &Recipe) -> Vec<Result<(u32, u32), String>> {
     let sizes = recipe.variants.iter().map(|variant| {
         let plan = plan(recipe, variant, info).map_err(|error| error.to_string())?;
-        plan.skip.map_or(Ok(plan.placement.canvas), Err)
+        match plan.left_out {
+            None => Ok(plan.placement.canvas),
+            Some(LeftOut::ForGood(why) | LeftOut::ForNow(why)) => Err(why),
+        }
     });
     sizes.collect()
 }
@@ -228,8 +250,9 @@ pub fn render(bytes: &[u8], recipe: &Recipe) -> Result<Renditions, Error> {
 ///
 /// Fails with an [`ImageError`] and the stage it was met in: [`Stage::Probe`] before any pixel was
 /// decoded (not a known picture, a limit exceeded, a side too long for a required variant's format,
-/// too little memory), [`Stage::Decode`] (damaged, cut short), [`Stage::Render`] (encoding). Either
-/// every variant is made or skipped for a permanent reason, or nothing is returned.
+/// too little memory or time), [`Stage::Decode`] (damaged, cut short), [`Stage::Render`] (encoding).
+/// Either every required variant is made, and every optional one is made, skipped for a permanent
+/// reason or deferred for want of time or memory, or nothing is returned.
 pub fn render_variants(
     bytes: &[u8],
     recipe: &Recipe,
@@ -312,8 +335,15 @@ struct Admitted<'a> {
 struct Plan<'a> {
     variant: &'a Variant,
     placement: Placement,
-    /// Why it is left out.
-    skip: Option<String>,
+    left_out: Option<LeftOut>,
+}
+
+/// Why a variant is not made.
+enum LeftOut {
+    /// This source can't have it.
+    ForGood(String),
+    /// Time or memory don't allow for it.
+    ForNow(String),
 }
 
 /// Holds the header against every limit, and plans every rendition: nothing is decoded here.
@@ -336,24 +366,54 @@ fn admit<'a>(
     }
     let (info, header) = header::examine(bytes)?;
     within_limits(&info, recipe)?;
-    let plans = variants
+    let mut plans = variants
         .iter()
         .map(|variant| plan(recipe, variant, &info))
         .collect::<Result<Vec<_>, _>>()?;
-    if let Some(max) = options.memory {
-        let sources = predict::of_plans(&info, size, recipe, options.threads.get(), &plans);
-        if sources.memory_bytes > max {
-            return Err(ImageError::OutOfMemory {
-                needed: sources.memory_bytes,
-                max,
-            });
-        }
+    // What is optional goes first, the costliest of it before the rest.
+    while let Err(short) = within_means(&info, size, recipe, &plans, options) {
+        let optional = plans
+            .iter_mut()
+            .filter(|plan| plan.left_out.is_none() && !plan.variant.required);
+        let costliest = optional.max_by_key(|plan| predict::encoding_time(plan, &info));
+        costliest.ok_or(short.clone())?.left_out = Some(LeftOut::ForNow(short.to_string()));
     }
     Ok(Admitted {
         info,
         header,
         plans,
     })
+}
+
+/// Whether the memory and the time that are left will do for these plans, as far as can be foretold.
+fn within_means(
+    info: &Info,
+    source_bytes: u64,
+    recipe: &Recipe,
+    plans: &[Plan<'_>],
+    options: &RenderOptions,
+) -> Result<(), ImageError> {
+    let threads = options.threads.get();
+    let prediction = predict::of_plans(info, source_bytes, recipe, threads, plans);
+    if let Some(max) = options.memory
+        && prediction.memory_bytes > max
+    {
+        return Err(ImageError::OutOfMemory {
+            needed: prediction.memory_bytes,
+            max,
+        });
+    }
+    if let Some(left) = options.stop.time_left() {
+        let needed = prediction.wall_time(threads, options.speed);
+        if needed > left {
+            let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            return Err(ImageError::OutOfTime {
+                needed_ms: milliseconds(needed),
+                left_ms: milliseconds(left),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn within_limits(info: &Info, recipe: &Recipe) -> Result<(), ImageError> {
@@ -414,7 +474,7 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
         error => Ok(Plan {
             variant,
             placement,
-            skip: error.map(|error| error.to_string()),
+            left_out: error.map(|error| LeftOut::ForGood(error.to_string())),
         }),
     }
 }
@@ -505,8 +565,11 @@ fn draw_all(
     let mut first: Vec<usize> = Vec::new();
     let mut second = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
-        if let Some(why) = &plan.skip {
-            outputs[index] = Some(Ok(skipped(plan.variant, why.clone())));
+        if let Some(why) = &plan.left_out {
+            outputs[index] = Some(Ok(match why {
+                LeftOut::ForGood(why) => skipped(plan.variant, why.clone()),
+                LeftOut::ForNow(why) => deferred(plan.variant, why.clone()),
+            }));
         } else if plan.placement.resamples() && picture.layout.has_alpha() {
             // These want colors multiplied by alpha, the others must not see that.
             second.push(index);
@@ -521,8 +584,12 @@ fn draw_all(
         if resampled_alpha {
             resize::premultiply(&mut picture);
         }
-        // The longest work first, so that no thread is left alone with it at the end.
-        phase.sort_by_key(|index| (std::cmp::Reverse(pixels(&plans[*index])), *index));
+        // What is required before what a deadline may cut off; within that the longest work first,
+        // so that no thread is left alone with it at the end.
+        phase.sort_by_key(|index| {
+            let plan = &plans[*index];
+            (!plan.variant.required, Reverse(pixels(plan)), *index)
+        });
         let shares = Shares::of(&phase, plans);
         let done = parallel::run(phase.len(), options.threads.get(), |job| {
             let plan = &plans[phase[job]];
@@ -535,9 +602,13 @@ fn draw_all(
     }
     let mut stopped = false;
     let mut all = Vec::with_capacity(plans.len());
-    for output in outputs.into_iter().flatten() {
+    for (output, plan) in outputs.into_iter().flatten().zip(plans) {
         match output {
             Ok(output) => all.push(output),
+            Err(ImageError::Stopped) if !plan.variant.required && options.stop.is_out_of_time() => {
+                let why = "the deadline came while it was being made";
+                all.push(deferred(plan.variant, why.to_owned()));
+            }
             // Another variant's real trouble says more than that this one was stopped.
             Err(ImageError::Stopped) => stopped = true,
             Err(error) => return Err(error),
@@ -726,6 +797,20 @@ fn skipped(variant: &Variant, why: String) -> Output {
         rendition: Rendition {
             variant: variant.name.clone(),
             result: RenditionResult::Skipped(why),
+        },
+    }
+}
+
+fn deferred(variant: &Variant, why: String) -> Output {
+    Output {
+        warnings: vec![Warning {
+            code: WarningCode::VariantDeferred,
+            detail: why.clone(),
+            variant: Some(variant.name.clone()),
+        }],
+        rendition: Rendition {
+            variant: variant.name.clone(),
+            result: RenditionResult::Deferred(why),
         },
     }
 }

@@ -46,7 +46,9 @@ fn made<'a>(all: &'a Renditions, variant: &str) -> &'a Made {
     let found = all.renditions.iter().find(|r| r.variant == variant);
     match &found.unwrap().result {
         RenditionResult::Made(made) => made,
-        RenditionResult::Skipped(why) => panic!("{variant} was left out: {why}"),
+        RenditionResult::Skipped(why) | RenditionResult::Deferred(why) => {
+            panic!("{variant} was left out: {why}")
+        }
     }
 }
 

@@ -43,7 +43,9 @@ fn made<'a>(all: &'a Renditions, variant: &str) -> &'a Made {
     let rendition = all.renditions.iter().find(|r| r.variant == variant);
     match &rendition.expect("it was asked for").result {
         RenditionResult::Made(made) => made,
-        RenditionResult::Skipped(why) => panic!("{variant} was skipped: {why}"),
+        RenditionResult::Skipped(why) | RenditionResult::Deferred(why) => {
+            panic!("{variant} was skipped: {why}")
+        }
     }
 }
 

@@ -103,6 +103,8 @@ pub enum WarningCode {
     SideCapped,
     /// An optional variant was left out.
     VariantSkipped,
+    /// Time or memory did not allow for a variant; another run makes it.
+    VariantDeferred,
     /// The source's own bytes stand in for a rendition that would have been larger.
     OriginalKept,
     /// Metadata that should have been kept could not be read or written.
@@ -121,6 +123,7 @@ impl WarningCode {
             Self::AlphaFlattened => "alpha-flattened",
             Self::SideCapped => "side-capped",
             Self::VariantSkipped => "variant-skipped",
+            Self::VariantDeferred => "variant-deferred",
             Self::OriginalKept => "original-kept",
             Self::MetadataDropped => "metadata-dropped",
         }

@@ -1,0 +1,282 @@
+//! What one job does beside making renditions: answering from records, putting off, giving up.
+#![cfg(all(feature = "jpeg", feature = "png", feature = "webp"))]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use pixmill::error::{ImageError, Stage};
+use pixmill::job::Job;
+use pixmill::manifest::{Manifest, State};
+use pixmill::memory::MemoryStore;
+use pixmill::outcome::{Outcome, SkipReason};
+use pixmill::ports::{Blob, BlobStore, Condition};
+use pixmill::process::{MARKER, ProcessOptions, Processor};
+use pixmill::recipe::Recipe;
+use pixmill::render::Stop;
+use pixmill_testkit::faulty_store::{Fault, FaultyStore};
+use pixmill_testkit::pictures::photo;
+
+const RECIPE: &str = "
+version = 1
+[[variant]]
+name = \"small\"
+format = \"jpeg\"
+width = 8
+[[variant]]
+name = \"big\"
+format = \"webp\"
+required = false
+";
+
+struct World {
+    sources: FaultyStore<MemoryStore>,
+    output: FaultyStore<MemoryStore>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            sources: FaultyStore::new(MemoryStore::new()),
+            output: FaultyStore::new(MemoryStore::new()),
+        }
+    }
+
+    fn processor(&self, options: ProcessOptions) -> Processor {
+        let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+        let (sources, output) = (self.sources.clone(), self.output.clone());
+        Processor::new(Arc::new(sources), Arc::new(output), recipe).with_options(options)
+    }
+
+    fn process(&self, job: &Job) -> Outcome {
+        self.process_with(job, ProcessOptions::default())
+    }
+
+    fn process_with(&self, job: &Job, options: ProcessOptions) -> Outcome {
+        let processor = self.processor(options);
+        let done = processor.process(job).now_or_never();
+        done.expect("nothing waits here")
+    }
+
+    fn manifest(&self, source: &str) -> Manifest {
+        let key = format!("{source}/manifest.json");
+        let blob = self.output.inner().read(&key).expect("a manifest");
+        Manifest::from_json(&key, &blob.bytes).expect("a good manifest")
+    }
+
+    fn gets_of(&self, key: &str) -> usize {
+        let calls = self.sources.calls();
+        let gets = calls.iter().filter(|c| c.function == "get" && c.key == key);
+        gets.count()
+    }
+}
+
+#[test]
+fn a_duplicated_event_neither_reads_the_source_nor_writes_anything() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    assert_eq!(world.process(&Job::new("a.png")).word(), "done");
+    let writes = world.output.inner().writes();
+    for _ in 0..3 {
+        assert_eq!(world.process(&Job::new("a.png")).word(), "unchanged");
+    }
+    assert_eq!(world.gets_of("a.png"), 1);
+    assert_eq!(world.output.inner().writes(), writes);
+}
+
+#[test]
+fn a_duplicated_event_still_notices_a_rendition_that_is_missing() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    world.process(&Job::new("a.png"));
+    let gone = world
+        .output
+        .inner()
+        .delete("a.png/big.webp", Condition::Always);
+    gone.now_or_never().expect("an answer").expect("it deletes");
+    let Outcome::Done(done) = world.process(&Job::new("a.png")) else {
+        panic!("it should be made again");
+    };
+    assert_eq!(done.rendered, ["big"]);
+}
+
+#[test]
+fn a_bad_source_is_tried_once_however_often_it_is_asked_for() {
+    let world = World::new();
+    let whole = photo(20, 10).png();
+    let cut = whole[..whole.len() / 2].to_vec();
+    world.sources.inner().insert("bad.png", cut);
+    for _ in 0..3 {
+        let outcome = world.process(&Job::new("bad.png"));
+        assert_eq!(outcome.word(), "rejected");
+        assert_eq!(outcome.code(), Some("truncated"));
+    }
+    assert_eq!(world.gets_of("bad.png"), 1);
+    let forced = ProcessOptions {
+        force: true,
+        ..ProcessOptions::default()
+    };
+    world.process_with(&Job::new("bad.png"), forced);
+    assert_eq!(world.gets_of("bad.png"), 2);
+    // Another content is another source.
+    world.sources.inner().insert("bad.png", photo(20, 10).png());
+    assert_eq!(world.process(&Job::new("bad.png")).word(), "done");
+    assert_eq!(world.output.inner().read("failed/bad.png.json"), None);
+}
+
+#[test]
+fn an_event_that_was_overtaken_is_called_stale_and_changes_nothing() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    let newer = Job::new("a.png").with_sequencer("0055AED6DCD90281E5");
+    assert_eq!(world.process(&newer).word(), "done");
+    let writes = world.output.inner().writes();
+    let older = Job::new("a.png").with_sequencer("0055AED6DCD90281E4");
+    assert_eq!(world.process(&older).word(), "stale");
+    assert_eq!(world.process(&newer).word(), "unchanged");
+    assert_eq!(world.output.inner().writes(), writes);
+    // The source counts and not the event: what is there now is made, and the latest is remembered.
+    world.sources.inner().insert("a.png", photo(10, 20).png());
+    assert_eq!(world.process(&older).word(), "done");
+    let latest = world.manifest("a.png").store.source.expect("recorded");
+    assert_eq!(latest.sequencer, newer.sequencer);
+}
+
+#[test]
+fn what_carries_our_marker_is_never_taken_for_a_source() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    world.process(&Job::new("a.png").with_request("r-1"));
+    let mut rendition = world.output.inner().read("a.png/small.jpg").expect("made");
+    assert_eq!(rendition.metadata[MARKER.0], MARKER.1);
+    assert_eq!(rendition.metadata["original-key"], "a.png");
+    assert_eq!(rendition.metadata["request-id"], "r-1");
+    assert!(
+        rendition.metadata["processing-time-ms"]
+            .parse::<u64>()
+            .is_ok()
+    );
+    let put = |blob: Blob| {
+        let put = world.sources.put("back.jpg", blob, Condition::Always);
+        put.now_or_never().expect("an answer").expect("it writes");
+    };
+    put(rendition.clone());
+    let outcome = world.process(&Job::new("back.jpg"));
+    assert!(
+        matches!(outcome, Outcome::Skipped(SkipReason::OwnOutput)),
+        "{outcome:?}"
+    );
+    rendition.metadata.clear();
+    put(rendition);
+    assert_eq!(world.process(&Job::new("back.jpg")).word(), "done");
+}
+
+#[test]
+fn what_there_is_no_time_for_is_put_off_and_made_by_the_next_job() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(400, 400).png());
+    // A thread so slow that the large variant can't be made within the hour, but the small one can.
+    let hurried = ProcessOptions {
+        stop: Stop::at(Instant::now() + Duration::from_hours(1)),
+        speed: 0.000_005,
+        ..ProcessOptions::default()
+    };
+    let outcome = world.process_with(&Job::new("a.png"), hurried.clone());
+    assert_eq!(outcome.word(), "done", "{outcome:?}");
+    let manifest = world.manifest("a.png");
+    assert_eq!(manifest.state, State::Incomplete);
+    assert_eq!(manifest.variants[1].rendition, None);
+    let why = manifest.variants[1]
+        .deferred
+        .as_deref()
+        .expect("the reason");
+    assert!(why.contains("ms are left"), "{why}");
+    assert_eq!(manifest.warnings.len(), 1);
+
+    // Nothing has changed: again only what could be made, and nothing is vouched for.
+    let again = world.process_with(&Job::new("a.png"), hurried);
+    assert_eq!(again.word(), "done");
+    assert_eq!(world.manifest("a.png").state, State::Incomplete);
+
+    let Outcome::Done(done) = world.process(&Job::new("a.png")) else {
+        panic!("there is time now");
+    };
+    assert_eq!(done.rendered, ["big"]);
+    let manifest = world.manifest("a.png");
+    assert_eq!(manifest.state, State::Complete);
+    assert!(manifest.warnings.is_empty(), "{:?}", manifest.warnings);
+    // The same as if there had been time at once.
+    let straight = World::new();
+    straight
+        .sources
+        .inner()
+        .insert("a.png", photo(400, 400).png());
+    straight.process(&Job::new("a.png"));
+    assert_eq!(straight.manifest("a.png").variants, manifest.variants);
+}
+
+#[test]
+fn a_source_that_there_is_no_time_for_fails_before_it_is_decoded_and_writes_nothing() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(400, 400).png());
+    let slow = ProcessOptions {
+        stop: Stop::at(Instant::now() + Duration::from_mins(1)),
+        speed: 0.000_001,
+        ..ProcessOptions::default()
+    };
+    let outcome = world.process_with(&Job::new("a.png"), slow);
+    let error = outcome.error().expect("a failure");
+    assert_eq!((error.stage(), error.code()), (Stage::Probe, "out-of-time"));
+    assert!(error.is_transient());
+    assert_eq!(world.output.inner().writes(), 0);
+}
+
+#[test]
+fn a_job_that_runs_out_of_time_fails_at_the_stage_that_it_had_reached() {
+    let stages = [
+        (&["get", "a.png"], Stage::Fetch),
+        (&["put", "a.png/small.jpg"], Stage::Publish),
+        (&["put", "a.png/manifest.json"], Stage::Record),
+    ];
+    for (call, stage) in stages {
+        let world = World::new();
+        world.sources.inner().insert("a.png", photo(20, 10).png());
+        let done = World::new();
+        done.sources.inner().insert("a.png", photo(20, 10).png());
+        done.process(&Job::new("a.png"));
+        for (store, plain) in [
+            (&world.sources, &done.sources),
+            (&world.output, &done.output),
+        ] {
+            let calls = plain.calls();
+            if let Some(at) = calls.iter().position(|c| [c.function, &c.key] == *call) {
+                store.plan(at + 1, Fault::StopBefore);
+            }
+        }
+        let processor = world.processor(ProcessOptions::default());
+        // Ready only once the job has come as far as it can.
+        let mut looks = 0;
+        let later = std::future::poll_fn(|context| {
+            looks += 1;
+            context.waker().wake_by_ref();
+            if looks > 3 {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let outcome = runtime
+            .expect("a runtime")
+            .block_on(processor.process_until(&Job::new("a.png"), later));
+        let error = outcome.error().expect("a failure");
+        assert_eq!((error.stage(), error.code()), (stage, "stopped"));
+        assert!(error.is_transient());
+        // The next one finishes it.
+        world.sources.heal();
+        world.output.heal();
+        assert_eq!(world.process(&Job::new("a.png")).word(), "done");
+    }
+    let words = ImageError::Stopped.to_string();
+    assert!(words.contains("deadline"), "{words}");
+}
