@@ -19,8 +19,9 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// How many wrappers may lie around a record. The deepest honest payload has six: a printed queue
-/// message, in it a failed invocation, in it a notification by SNS, with the lists between them.
+/// How many wrappers may lie around a record. The deepest honest payload has six: a list of
+/// printed queue messages, in one a failed invocation, in it a list of notifications by SNS, in one
+/// the list of S3's records.
 const MAX_DEPTH: usize = 10;
 
 /// The longest key that S3 knows, in bytes.
