@@ -15,7 +15,9 @@ const LAYERS: &[&[&str]] = &[
     &["pixmill-codecs"],
     &["pixmill"],
     &["pixmill-aws", "pixmill-local"],
-    &["pixmill-cli", "pixmill-lambda"],
+    &["pixmill-lambda"],
+    // Above the function, because the command runs the function's handler over a saved event.
+    &["pixmill-cli"],
 ];
 
 /// Never part of what is shipped, so nothing that is shipped may need them.

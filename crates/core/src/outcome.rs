@@ -19,6 +19,8 @@ pub enum SkipReason {
     Excluded,
     /// A socket, a device, a pipe, or a link that leads nowhere or to a folder.
     NotAFile,
+    /// An empty object that a tool left to make a folder show.
+    FolderMarker,
     /// The source was there and is not any more.
     Gone,
     /// A newer engine or a newer revision of the recipe made what is there: an older one keeps off.
@@ -34,6 +36,7 @@ impl SkipReason {
             Self::Hidden => "hidden",
             Self::Excluded => "excluded",
             Self::NotAFile => "not-a-file",
+            Self::FolderMarker => "folder-marker",
             Self::Gone => "gone",
             Self::NewerWork => "newer-work",
         }
@@ -48,6 +51,7 @@ impl fmt::Display for SkipReason {
             Self::Hidden => "hidden (its name begins with a dot)",
             Self::Excluded => "left out by the patterns",
             Self::NotAFile => "not a regular file",
+            Self::FolderMarker => "only marks a folder",
             Self::Gone => "the source is gone",
             Self::NewerWork => {
                 "made by a newer engine or a newer recipe revision; update this one, or force it"
