@@ -3,4 +3,6 @@
 pub mod faulty_store;
 pub mod gated_store;
 pub mod pictures;
+#[cfg(feature = "s3")]
+pub mod s3_server;
 pub mod store_contract;

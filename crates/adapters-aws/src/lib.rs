@@ -1,0 +1,11 @@
+//! Pixmill on AWS: an S3 bucket as a blob store, metrics for CloudWatch, alerts by SNS.
+
+mod client;
+mod s3_store;
+
+mod metadata;
+mod s3_error;
+
+pub use aws_config::SdkConfig;
+pub use client::{Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client};
+pub use s3_store::S3Store;
