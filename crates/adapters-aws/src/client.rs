@@ -57,9 +57,9 @@ impl Patience {
     /// For a laptop, where a rendition of 10 MB may have to go up through 1 Mbit/s.
     pub const LAPTOP: Self = Self {
         connect: Duration::from_secs(5),
-        answer: Duration::from_secs(120),
+        answer: Duration::from_mins(2),
         attempt: Duration::from_secs(130),
-        call: Duration::from_secs(300),
+        call: Duration::from_mins(5),
     };
 }
 

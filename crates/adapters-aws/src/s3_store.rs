@@ -21,7 +21,8 @@ use pixmill::error::{StoreError, StoreErrorKind};
 use pixmill::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed};
 
 use crate::metadata;
-use crate::s3_error::{S3Error, innermost};
+use crate::s3_error::S3Error;
+use crate::sdk_error::innermost;
 
 /// The longest key that S3 holds, in bytes.
 const LONGEST_KEY: usize = 1024;
@@ -132,12 +133,12 @@ impl S3Store {
     /// The answer to a HEAD is the same about a missing object and a missing bucket, so the first time
     /// that something isn't there, the bucket is looked for too.
     async fn head_failed(&self, key: &str, error: &SdkError<HeadObjectError>) -> StoreError {
-        let error = S3Error::from_sdk("HeadObject", error);
+        let error = S3Error::of_call("HeadObject", error);
         if error.kind != StoreErrorKind::NotFound || self.bucket_seen.load(Ordering::Relaxed) {
             return failed(key, error);
         }
         let bucket = self.client.head_bucket().bucket(&*self.bucket).send().await;
-        match bucket.map_err(|error| S3Error::from_sdk("HeadBucket", &error)) {
+        match bucket.map_err(|error| S3Error::of_call("HeadBucket", &error)) {
             Err(no_bucket) if no_bucket.kind == StoreErrorKind::NotFound => {
                 let words = format!("there is no bucket {:?}", self.bucket);
                 failed(
@@ -169,7 +170,7 @@ impl S3Store {
             .set_continuation_token(token)
             .send()
             .await
-            .map_err(|error| S3Error::from_sdk("ListObjectsV2", &error))?;
+            .map_err(|error| S3Error::of_call("ListObjectsV2", &error))?;
         self.seen();
         let lines = self.lines(&output)?;
         let next = output.next_continuation_token.filter(|_| {
@@ -256,7 +257,7 @@ impl BlobStore for S3Store {
                         return Ok(nothing(head));
                     }
                 }
-                Err(error) => return Err(failed(key, S3Error::from_sdk("GetObject", &error))),
+                Err(error) => return Err(failed(key, S3Error::of_call("GetObject", &error))),
             }
         }
         let words = "the object kept growing and shrinking while it was looked at";
@@ -290,7 +291,7 @@ impl BlobStore for S3Store {
         };
         let answer = put.send().await;
         let output = answer.map_err(|error| {
-            let mut error = S3Error::from_sdk("PutObject", &error);
+            let mut error = S3Error::of_call("PutObject", &error);
             if error.kind == StoreErrorKind::NotFound {
                 // What is to be replaced isn't there.
                 error.kind = match condition {
@@ -353,7 +354,7 @@ impl BlobStore for S3Store {
                     .set_if_match(etag)
                     .send()
                     .await;
-                match answer.map_err(|error| S3Error::from_sdk("DeleteObject", &error)) {
+                match answer.map_err(|error| S3Error::of_call("DeleteObject", &error)) {
                     Ok(_) => return Ok(()),
                     Err(error) if error.kind == StoreErrorKind::Conflict => {
                         // Another object is there, or none: services differ in what they say of a missing one.

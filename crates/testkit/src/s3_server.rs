@@ -22,6 +22,7 @@ use pixmill::ports::{Blob, BlobStore, Condition, Etag};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::checksum::ChecksumHasher;
+use s3s::crypto::Crc32;
 use s3s::dto::{
     Checksum, ChecksumMode, DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition,
     EncodingType, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
@@ -413,7 +414,7 @@ async fn whole(body: Option<StreamingBlob>) -> S3Result<Bytes> {
 
 fn crc32(bytes: &[u8]) -> Checksum {
     let mut hasher = ChecksumHasher {
-        crc32: Some(Default::default()),
+        crc32: Some(Crc32::default()),
         ..ChecksumHasher::default()
     };
     hasher.update(bytes);
