@@ -278,7 +278,8 @@ async fn report_init_error(words: &str) {
         .header("lambda-runtime-function-error-type", "Pixmill.Settings")
         .body(body.to_string().into());
     let client = lambda_runtime_api_client::PooledClient::builder().build();
-    if let (Ok(request), Ok(client)) = (request, client) {
+    if let Ok(request) = request {
+        // Should this fail too, the log has it.
         let _ = client.call(request).await;
     }
 }
