@@ -1,1 +1,6 @@
-//! .
+//! What the tests of the whole need: the programs as cargo built them, Lambda around the function, and the events
+//! that reach it.
+
+pub mod events;
+pub mod programs;
+pub mod runtime_api;

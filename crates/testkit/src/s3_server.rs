@@ -4,7 +4,7 @@
 //! [`MemoryStore`] does, because `s3s-fs` looks at a condition before it writes and not while it
 //! does, so that both of two racing writers could win.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,14 @@ struct State {
 #[derive(Debug, Default)]
 struct Cues {
     calls: Vec<String>,
-    failures: Vec<S3ErrorCode>,
+    next: VecDeque<Cue>,
+}
+
+/// What happens to one call in place of an answer.
+#[derive(Clone, Debug)]
+enum Cue {
+    Fails(S3ErrorCode),
+    Stalls,
 }
 
 impl S3Server {
@@ -119,8 +126,20 @@ impl S3Server {
     /// its HTTP status and no effect. A client's own retries are calls too.
     pub fn fail_next(&self, count: usize, code: &str) {
         let code = S3ErrorCode::from_bytes(code.as_bytes()).expect("an S3 error code");
-        let failures = std::iter::repeat_n(code, count);
-        self.state.cues().failures.extend(failures);
+        let failures = std::iter::repeat_n(Cue::Fails(code), count);
+        self.state.cues().next.extend(failures);
+    }
+
+    /// The next `count` calls are never answered and have no effect; their connections stay open. Of a put, what it
+    /// brings isn't even read. A client's own retries are calls too.
+    pub fn stall_next(&self, count: usize) {
+        let stalls = std::iter::repeat_n(Cue::Stalls, count);
+        self.state.cues().next.extend(stalls);
+    }
+
+    /// Whatever was to happen to later calls does not: they are answered.
+    pub fn heal(&self) {
+        self.state.cues().next.clear();
     }
 
     /// Every call so far, failed ones too, in order: `PutObject bucket/key`.
@@ -191,12 +210,18 @@ impl S3Access for Doorkeeper {
             (Some(bucket), None) => bucket.to_owned(),
             _ => String::new(),
         };
-        let mut cues = self.0.cues();
-        cues.calls
-            .push(format!("{} {place}", context.s3_op().name()));
-        if !cues.failures.is_empty() {
-            let code = cues.failures.remove(0);
-            return Err(S3Error::with_message(code, "This call fails on cue"));
+        let cue = {
+            let mut cues = self.0.cues();
+            cues.calls
+                .push(format!("{} {place}", context.s3_op().name()));
+            cues.next.pop_front()
+        };
+        match cue {
+            Some(Cue::Fails(code)) => {
+                return Err(S3Error::with_message(code, "This call fails on cue"));
+            }
+            Some(Cue::Stalls) => future::pending().await,
+            None => {}
         }
         match context.credentials() {
             Some(_) => Ok(()),

@@ -1,0 +1,629 @@
+//! The real `bootstrap` as Lambda runs it, on an S3 server in this process: from an event to renditions, records
+//! and log lines, and what becomes of it when something is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::time::{Duration, Instant};
+
+use pixmill::manifest::FailureRecord;
+use pixmill::memory::MemoryStore;
+use pixmill_testkit::pictures::photo;
+use pixmill_testkit::s3_server::S3Server;
+use pixmill_tests::events::{created, given_back, notification, queue_message};
+use pixmill_tests::programs::{convert, sample_pictures};
+use pixmill_tests::runtime_api::Function;
+use serde_json::{Value, json};
+
+/// More than anything here takes on a busy machine, and less than the runner's patience.
+const LONG: Duration = Duration::from_mins(1);
+
+/// Quick to make, for tests that look at something else than pictures.
+const SMALL_RECIPE: &str = "
+version = 1
+[[variant]]
+name = \"small\"
+format = \"jpeg\"
+width = 16
+";
+
+const UPLOADS: &str = "uploads";
+const PROCESSED: &str = "processed";
+
+/// Buckets, and a function that reads from one and writes to the other.
+struct Scene {
+    s3: S3Server,
+    function: Function,
+}
+
+impl Scene {
+    fn new(variables: &[(&str, &str)]) -> Self {
+        let s3 = S3Server::start(&[UPLOADS, PROCESSED, "settings"]);
+        let url = s3.url();
+        let ours = [
+            ("AWS_ENDPOINT_URL", url.as_str()),
+            ("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_KEY),
+            ("UPLOAD_BUCKET", UPLOADS),
+            ("PROCESSED_BUCKET", PROCESSED),
+        ];
+        let variables = ours.into_iter().chain(variables.iter().copied());
+        let function = Function::new(variables);
+        Self { s3, function }
+    }
+
+    fn small() -> Self {
+        Self::new(&[("RECIPE", SMALL_RECIPE)])
+    }
+
+    fn uploads(&self) -> MemoryStore {
+        self.s3.bucket(UPLOADS)
+    }
+
+    fn processed(&self) -> MemoryStore {
+        self.s3.bucket(PROCESSED)
+    }
+
+    /// S3's event straight to the function.
+    fn event(&mut self, key: &str, sequencer: &str) -> Result<Value, Value> {
+        let event = notification(&[created(UPLOADS, key, sequencer)]);
+        self.function.invoke(&event, LONG)
+    }
+
+    /// S3's events through a queue: the messages that come back to it.
+    fn batch(&mut self, messages: &[(&str, &str)]) -> BTreeSet<String> {
+        let messages = messages.iter().map(|(id, body)| queue_message(id, body));
+        let event = json!({ "Records": messages.collect::<Vec<_>>() });
+        let reply = self.function.invoke(&event, LONG);
+        let reply = reply.expect("a batch always gets a reply");
+        given_back(&reply).into_iter().map(str::to_owned).collect()
+    }
+
+    /// The lines that tell of a picture, without those that are metrics.
+    fn signals(&self) -> Vec<Value> {
+        let mut lines = self.function.log();
+        lines.retain(|line| line.get("_aws").is_none());
+        lines
+    }
+
+    fn outcomes(&self) -> Vec<String> {
+        let lines = self.signals();
+        let words = lines.iter().map(|line| line["outcome"].as_str());
+        words.map(|word| word.unwrap_or("-").to_owned()).collect()
+    }
+
+    fn downloads(&self, key: &str) -> usize {
+        let call = format!("GetObject {UPLOADS}/{key}");
+        self.s3.calls().iter().filter(|done| **done == call).count()
+    }
+}
+
+fn body(key: &str) -> String {
+    notification(&[created(UPLOADS, key, "01")]).to_string()
+}
+
+/// A picture that was cut short on its way.
+fn truncated() -> Vec<u8> {
+    let whole = photo(64, 48).png();
+    whole[..whole.len() / 2].to_vec()
+}
+
+fn done() -> Value {
+    json!({ "records": 1, "outcomes": { "done": 1 } })
+}
+
+// ---- The same bytes in every guise
+
+#[test]
+fn what_the_function_makes_of_an_upload_is_what_the_command_makes_of_a_file() {
+    let mut scene = Scene::new(&[]);
+    let pictures = sample_pictures();
+    assert!(pictures.len() >= 8, "{}", pictures.len());
+    for (key, bytes) in &pictures {
+        scene.uploads().insert(key, bytes.clone());
+        assert_eq!(scene.event(key, "01"), Ok(done()), "{key}");
+    }
+    let made: BTreeMap<String, Vec<u8>> = scene
+        .processed()
+        .keys()
+        .into_iter()
+        .map(|key| {
+            let blob = scene.processed().read(&key).expect("it is listed");
+            (key, blob.bytes.to_vec())
+        })
+        .collect();
+    assert_same_output(made, convert(&pictures));
+}
+
+/// Byte by byte, but for what the stores themselves said of their objects.
+fn assert_same_output(made: BTreeMap<String, Vec<u8>>, expected: BTreeMap<String, Vec<u8>>) {
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&made), names(&expected));
+    for ((key, made), expected) in made.into_iter().zip(expected.into_values()) {
+        if key.ends_with("/manifest.json") {
+            assert_eq!(without_store(&made), without_store(&expected), "{key}");
+        } else {
+            assert!(made == expected, "{key} differs");
+        }
+    }
+}
+
+fn without_store(manifest: &[u8]) -> Value {
+    let mut manifest: Value = serde_json::from_slice(manifest).expect("JSON");
+    let store = manifest.as_object_mut().and_then(|all| all.remove("store"));
+    assert!(store.is_some_and(|store| store.is_object()));
+    manifest
+}
+
+#[test]
+fn a_rendition_says_what_it_is_and_where_it_comes_from() {
+    let mut scene = Scene::new(&[]);
+    let cat = sample_pictures()["cat.jpg"].clone();
+    scene.uploads().insert("photos/my cat.jpg", cat);
+    assert_eq!(scene.event("photos/my cat.jpg", "01"), Ok(done()));
+    let request = scene.signals()[0]["request_id"].clone();
+    for (file, content_type) in [
+        ("compressed.jpg", "image/jpeg"),
+        ("low.jpg", "image/jpeg"),
+        ("webp.webp", "image/webp"),
+        ("png.png", "image/png"),
+        ("thumbnail.jpg", "image/jpeg"),
+    ] {
+        let blob = scene.processed().read(&format!("photos/my cat.jpg/{file}"));
+        let blob = blob.unwrap_or_else(|| panic!("{file} is missing"));
+        assert_eq!(blob.content_type, content_type);
+        assert_eq!(blob.metadata["original-key"], "photos/my cat.jpg");
+        assert_eq!(blob.metadata["processed-by"], "pixmill");
+        assert_eq!(json!(blob.metadata["request-id"]), request);
+        let time = blob.metadata["processing-time-ms"].parse::<u64>();
+        assert!(time.expect("a number") < 60_000);
+    }
+}
+
+// ---- The log
+
+#[test]
+fn every_line_is_json_with_a_time_and_a_level_and_the_metric_line_repeats_nothing_of_the_signal() {
+    let mut scene = Scene::new(&[]);
+    scene.uploads().insert("cat.png", photo(64, 48).png());
+    assert_eq!(scene.event("cat.png", "01"), Ok(done()));
+    let lines = scene.function.log();
+    let [signal, metric] = &lines[..] else {
+        panic!("not two lines: {lines:#?}");
+    };
+    for line in &lines {
+        assert_eq!(line["level"], "INFO", "{line}");
+    }
+
+    let timestamp = signal["timestamp"].as_str().expect("text");
+    assert!(
+        timestamp.len() == 24 && timestamp.ends_with('Z'),
+        "{timestamp}"
+    );
+    for (field, value) in [
+        ("message", json!("Successfully processed")),
+        ("signal", json!("finished")),
+        ("function", json!("mill")),
+        ("cold_start", json!(true)),
+        ("bucket", json!(UPLOADS)),
+        ("key", json!("cat.png")),
+        ("event", json!("ObjectCreated:Put")),
+        ("outcome", json!("done")),
+        ("request_id", json!("00000000-0000-4000-8000-000000000001")),
+    ] {
+        assert_eq!(signal[field], value, "{field}");
+    }
+    for field in ["processing_time", "image_size", "written_bytes"] {
+        assert!(signal[field].is_number(), "{field}: {signal}");
+    }
+    assert!(signal["stages"]["fetch"].is_number() && signal["sizes"]["thumbnail"].is_number());
+
+    // CloudWatch reads it from `_aws`; a filter on the signal's fields or words must not count it once more.
+    let names = &metric["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!(names["Namespace"], "ImageProcessor/Lambda");
+    assert!(metric["_aws"]["Timestamp"].is_u64());
+    assert_eq!(metric["FunctionName"], "mill");
+    assert!(metric["ProcessingTime"].is_number());
+    assert_eq!(metric["ProcessingSuccess"], 1);
+    let fields = |line: &Value| {
+        let fields = line.as_object().expect("an object").keys().cloned();
+        fields.collect::<BTreeSet<_>>()
+    };
+    let both: Vec<_> = fields(signal)
+        .intersection(&fields(metric))
+        .cloned()
+        .collect();
+    assert_eq!(both, ["level"]);
+    let text = metric.to_string();
+    for phrase in ["Successfully processed", "finished", "cat.png", UPLOADS] {
+        assert!(!text.contains(phrase), "{phrase}: {text}");
+    }
+}
+
+#[test]
+fn no_name_of_an_object_can_forge_a_line() {
+    let mut scene = Scene::small();
+    let keys = [
+        "a\nb.png",
+        "a\r\n[ERROR] b.png",
+        "\"quoted\".png",
+        "\",\"level\":\"CRITICAL",
+        "ERROR",
+        "Successfully processed",
+        "{\"level\":\"CRITICAL\"}",
+        "x\n{\"level\":\"CRITICAL\",\"signal\":\"finished\",\"code\":\"denied\"}\n",
+        "\u{1b}[31m",
+        "\u{2028}.png",
+    ];
+    for (n, key) in keys.iter().enumerate() {
+        scene.uploads().insert(key, photo(20, 10).png());
+        assert_eq!(scene.event(key, "01"), Ok(done()), "{key:?}");
+        let lines = scene.function.log();
+        assert_eq!(lines.len(), 2 * (n + 1), "{key:?}: {lines:#?}");
+        let line = &lines[lines.len() - 2];
+        assert_eq!(
+            (&line["key"], &line["level"]),
+            (&json!(key), &json!("INFO"))
+        );
+        assert!(lines[lines.len() - 1]["_aws"].is_object());
+    }
+    // The same where it fails.
+    for key in keys {
+        scene.uploads().insert(key, truncated());
+        let before = scene.function.log().len();
+        let settled = scene.event(key, "02").expect("settled");
+        assert_eq!(settled["outcomes"]["rejected"], 1, "{key:?}");
+        let lines = scene.function.log();
+        assert_eq!(lines.len(), before + 2, "{key:?}: {lines:#?}");
+        assert_eq!(lines[before]["key"], json!(key));
+        assert_eq!(lines[before]["level"], "ERROR");
+    }
+}
+
+// ---- What goes wrong
+
+#[test]
+fn a_corrupt_upload_is_settled_recorded_told_once_and_not_downloaded_again() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("bad.png", truncated());
+    let settled = json!({ "records": 1, "outcomes": { "rejected": 1 } });
+    assert_eq!(scene.event("bad.png", "01"), Ok(settled.clone()));
+    let lines = scene.signals();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["level"], "ERROR");
+    assert_eq!(lines[0]["code"], "truncated");
+
+    assert_eq!(scene.processed().keys(), ["failed/bad.png.json"]);
+    let record = scene.processed().read("failed/bad.png.json");
+    let record = record.expect("it is listed").bytes;
+    let record = FailureRecord::from_json("failed/bad.png.json", &record).expect("a record");
+    assert_eq!(record.code, "truncated");
+
+    assert_eq!(scene.event("bad.png", "01"), Ok(settled));
+    assert_eq!(scene.downloads("bad.png"), 1);
+
+    // A good one in its place: the record goes.
+    scene.uploads().insert("bad.png", photo(20, 10).png());
+    assert_eq!(scene.event("bad.png", "02"), Ok(done()));
+    assert_eq!(
+        scene.processed().keys(),
+        ["bad.png/manifest.json", "bad.png/small.jpg"]
+    );
+}
+
+#[test]
+fn a_bucket_that_denies_is_critical_and_its_message_comes_back() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    scene.uploads().insert("b.png", photo(30, 10).png());
+    scene.s3.fail_next(1, "AccessDenied");
+    let (a, b) = (body("a.png"), body("b.png"));
+    let back = scene.batch(&[("message a", &a), ("message b", &b)]);
+    assert_eq!(back, BTreeSet::from(["message a".to_owned()]));
+    let lines = scene.signals();
+    assert_eq!(lines[0]["level"], "CRITICAL");
+    assert_eq!(lines[0]["code"], "denied");
+    assert_eq!(lines[0]["key"], "a.png");
+    assert_eq!(lines[1]["outcome"], "done");
+
+    // Somebody has mended the policy.
+    assert!(scene.batch(&[("message a", &a)]).is_empty());
+    assert_eq!(scene.outcomes(), ["failed", "done", "done"]);
+}
+
+#[test]
+fn throttling_is_waited_out_without_anybody_noticing() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    scene.s3.fail_next(1, "SlowDown");
+    assert_eq!(scene.event("a.png", "01"), Ok(done()));
+    assert_eq!(scene.signals().len(), 1);
+    assert_eq!(scene.processed().keys().len(), 2);
+}
+
+#[test]
+fn a_duplicate_makes_nothing_and_an_overtaken_event_is_stale() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    assert_eq!(scene.event("a.png", "0055AED6DCD90282"), Ok(done()));
+    let writes = scene.processed().writes();
+    for (sequencer, outcome) in [
+        ("0055AED6DCD90282", "unchanged"),
+        ("0055AED6DCD90281", "stale"),
+    ] {
+        let reply = scene.event("a.png", sequencer).expect("settled");
+        assert_eq!(reply["outcomes"], json!({ outcome: 1 }));
+    }
+    assert_eq!(scene.outcomes(), ["done", "unchanged", "stale"]);
+    assert_eq!(scene.processed().writes(), writes);
+    assert_eq!(scene.downloads("a.png"), 1);
+}
+
+#[test]
+fn of_a_poisoned_batch_only_what_may_not_be_lost_comes_back() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("good.png", photo(20, 10).png());
+    scene.uploads().insert("bad.png", truncated());
+    let test = json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": UPLOADS });
+    let foreign = notification(&[created("elsewhere", "a.png", "01")]);
+    let back = scene.batch(&[
+        ("garbage", "{{{"),
+        ("good", &body("good.png")),
+        ("test", &test.to_string()),
+        ("corrupt", &body("bad.png")),
+        ("gone", &body("gone.png")),
+        ("foreign", &foreign.to_string()),
+    ]);
+    // Nothing else in the world tells of these two.
+    assert_eq!(
+        back,
+        BTreeSet::from(["foreign", "garbage"].map(str::to_owned))
+    );
+    let lines = scene.signals();
+    let codes: Vec<_> = lines.iter().map(|line| line["code"].as_str()).collect();
+    assert_eq!(
+        codes,
+        [
+            Some("event-not-json"),
+            None,
+            Some("test-event"),
+            Some("truncated"),
+            Some("gone"),
+            Some("foreign-bucket")
+        ]
+    );
+    assert_eq!(
+        scene.processed().keys(),
+        [
+            "failed/bad.png.json",
+            "good.png/manifest.json",
+            "good.png/small.jpg"
+        ]
+    );
+}
+
+// ---- Time
+
+#[test]
+fn a_storage_that_never_answers_ends_in_an_error_before_the_deadline_and_the_process_lives() {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    scene.function.start().expect("it starts");
+    let process = scene.function.process();
+
+    scene.s3.stall_next(1_000);
+    let event = notification(&[created(UPLOADS, "a.png", "01")]);
+    let begin = Instant::now();
+    let error = scene.function.invoke(&event, TIMEOUT);
+    let took = begin.elapsed();
+    let error = error.expect_err("it can't have succeeded");
+    assert_eq!(error["errorType"], "Pixmill.Unsettled");
+    let words = error["errorMessage"].as_str().expect("words");
+    assert!(words.contains("deadline"), "{words}");
+    assert!(took + Duration::from_millis(500) <= TIMEOUT, "{took:?}");
+    assert_eq!(scene.outcomes(), ["failed"]);
+
+    scene.s3.heal();
+    assert_eq!(scene.event("a.png", "01"), Ok(done()));
+    assert_eq!(scene.function.process(), process);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_process_that_hangs_is_ended_at_the_deadline_and_the_next_invocation_starts_cold() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    scene.function.start().expect("it starts");
+    let process = scene.function.process().expect("it runs");
+    let stopped = std::process::Command::new("kill")
+        .args(["-STOP", &process.to_string()])
+        .status();
+    assert!(stopped.expect("there is a kill").success());
+    let event = notification(&[created(UPLOADS, "a.png", "01")]);
+    let error = scene.function.invoke(&event, Duration::from_millis(300));
+    assert_eq!(
+        error.expect_err("it hangs")["errorType"],
+        "Sandbox.Timedout"
+    );
+    assert_eq!(scene.function.process(), None);
+    assert_eq!(scene.event("a.png", "01"), Ok(done()));
+    assert_eq!(scene.signals()[0]["cold_start"], true);
+}
+
+#[test]
+fn only_the_first_invocation_of_a_process_is_a_cold_start() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    for _ in 0..3 {
+        scene.event("a.png", "01").expect("settled");
+    }
+    scene.function.stop();
+    for _ in 0..2 {
+        scene.event("a.png", "01").expect("settled");
+    }
+    let lines = scene.signals();
+    let cold: Vec<_> = lines
+        .iter()
+        .map(|line| line["cold_start"] == true)
+        .collect();
+    assert_eq!(cold, [true, false, false, true, false]);
+}
+
+#[test]
+fn it_asks_for_work_soon_after_its_start() {
+    let mut scene = Scene::new(&[]);
+    let starts = if is_long() { 20 } else { 3 };
+    let mut took = Vec::new();
+    for _ in 0..starts {
+        took.push(scene.function.start().expect("it starts"));
+        scene.function.stop();
+    }
+    took.sort_unstable();
+    let median = took[took.len() / 2];
+    println!("from start to first poll: {median:.1?} (median of {starts}; all: {took:.1?})");
+    // Lambda's own bound; what it takes is printed and not asserted, because machines differ.
+    assert!(median < Duration::from_secs(10));
+}
+
+/// What takes minutes runs when it is asked for.
+fn is_long() -> bool {
+    env::var_os("PIXMILL_LONG").is_some()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_and_descriptors_stay_flat_over_many_invocations_of_one_process() {
+    const WARM_UP: usize = 50;
+    let last = if is_long() { 5_000 } else { 300 };
+    let mut scene = Scene::new(&[]);
+    let picture = photo(120, 90).png();
+    let bad = truncated();
+    let mut after_warm_up = None;
+    for n in 1..=last {
+        let key = format!("{n}.png");
+        let (bytes, outcome) = if n % 10 == 0 {
+            (&bad, "rejected")
+        } else {
+            (&picture, "done")
+        };
+        scene.uploads().insert(&key, bytes.clone());
+        let back = scene.batch(&[("ours", &body(&key)), ("garbage", "{")]);
+        assert_eq!(back, BTreeSet::from(["garbage".to_owned()]), "{outcome}");
+        if n == WARM_UP {
+            after_warm_up = Some(usage(&scene.function));
+        }
+    }
+    let (memory, descriptors) = after_warm_up.expect("more than the warm-up");
+    let (memory_now, descriptors_now) = usage(&scene.function);
+    println!(
+        "after {WARM_UP}: {memory} KiB, {descriptors} descriptors; after {last}: {memory_now} KiB, {descriptors_now}"
+    );
+    assert!(memory_now <= memory + 8 * 1024, "it grows");
+    assert!(descriptors_now <= descriptors + 2, "they grow");
+    let outcomes = scene.outcomes();
+    let count = |word: &str| outcomes.iter().filter(|outcome| *outcome == word).count();
+    assert_eq!(count("done"), last - last / 10);
+    assert_eq!(count("rejected"), last / 10);
+    assert_eq!(count("refused"), last);
+}
+
+/// The process's resident memory in KiB, and its open descriptors.
+#[cfg(target_os = "linux")]
+fn usage(function: &Function) -> (u64, usize) {
+    let process = function.process().expect("it runs");
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let memory = memory.and_then(|words| words.split_whitespace().next()?.parse().ok());
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+    (memory.expect("a number"), descriptors.count())
+}
+
+// ---- Settings
+
+#[test]
+fn settings_that_cannot_work_end_the_start_with_the_same_words_for_lambda_and_the_log() {
+    for (variables, expected) in [
+        (
+            vec![("PROCESSED_BUCKET", "")],
+            "PROCESSED_BUCKET is not set",
+        ),
+        (
+            vec![("UPLOAD_BUCKET", PROCESSED)],
+            "it is the UPLOAD_BUCKET too",
+        ),
+        (
+            vec![
+                ("UPLOAD_BUCKET", PROCESSED),
+                ("UPLOAD_PREFIX", "pictures/"),
+                ("PROCESSED_PREFIX", "pictures/made/"),
+            ],
+            "so that neither begins with the other",
+        ),
+        (
+            vec![("AWS_LAMBDA_LOG_FORMAT", "Text")],
+            "AWS_LAMBDA_LOG_FORMAT = \"Text\"",
+        ),
+        (vec![("RECIPE", "version = 7\n")], "RECIPE = \"version = 7"),
+        (
+            vec![("RECIPE", "s3://settings/missing.toml")],
+            "RECIPE = s3://settings",
+        ),
+        (
+            vec![("LOG_LEVEL", "LOUD"), ("METRICS", "many")],
+            "METRICS = \"many\"",
+        ),
+    ] {
+        let mut scene = Scene::new(&variables);
+        let (status, told) = scene.function.start_in_vain();
+        assert_eq!(status.code(), Some(1), "{expected}");
+        let lines = scene.function.log();
+        let mut words = Vec::new();
+        for line in &lines {
+            assert_eq!(line["level"], "CRITICAL", "{line}");
+            assert!(line["timestamp"].is_string(), "{line}");
+            words.push(line["error"].as_str().expect("words"));
+        }
+        let words = words.join("\n");
+        assert!(words.contains(expected), "{expected}\nis not in\n{words}");
+        let told = told.expect("Lambda is told too");
+        assert_eq!(told["errorMessage"], json!(words));
+        assert_eq!(told["errorType"], "Pixmill.Settings");
+    }
+}
+
+#[test]
+fn one_bucket_for_both_works_with_prefixes_that_keep_apart() {
+    let mut scene = Scene::new(&[
+        ("RECIPE", SMALL_RECIPE),
+        ("UPLOAD_BUCKET", PROCESSED),
+        ("UPLOAD_PREFIX", "in/"),
+        ("PROCESSED_PREFIX", "out/"),
+    ]);
+    scene.processed().insert("in/a.png", photo(20, 10).png());
+    let mut send = |key: &str| {
+        let event = notification(&[created(PROCESSED, key, "01")]);
+        scene.function.invoke(&event, LONG).expect("settled")
+    };
+    assert_eq!(send("in/a.png"), done());
+    assert_eq!(send("out/a.png/small.jpg")["outcomes"]["skipped"], 1);
+    assert_eq!(
+        scene.processed().keys(),
+        ["in/a.png", "out/a.png/manifest.json", "out/a.png/small.jpg"]
+    );
+}
+
+#[test]
+fn a_recipe_comes_as_text_or_from_a_bucket() {
+    for recipe in [SMALL_RECIPE, "s3://settings/recipes/small.toml"] {
+        let mut scene = Scene::new(&[("RECIPE", recipe)]);
+        let settings = scene.s3.bucket("settings");
+        settings.insert("recipes/small.toml", SMALL_RECIPE);
+        scene.uploads().insert("a.png", photo(20, 10).png());
+        assert_eq!(scene.event("a.png", "01"), Ok(done()));
+        assert_eq!(
+            scene.processed().keys(),
+            ["a.png/manifest.json", "a.png/small.jpg"],
+            "{recipe}"
+        );
+    }
+}
