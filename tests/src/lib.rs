@@ -2,5 +2,6 @@
 //! that reach it.
 
 pub mod events;
+pub mod output;
 pub mod programs;
 pub mod runtime_api;

@@ -10,6 +10,7 @@ use pixmill::memory::MemoryStore;
 use pixmill_testkit::pictures::photo;
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::events::{created, given_back, notification, queue_message};
+use pixmill_tests::output::assert_same_output;
 use pixmill_tests::programs::{convert, sample_pictures};
 use pixmill_tests::runtime_api::Function;
 use serde_json::{Value, json};
@@ -134,32 +135,12 @@ fn what_the_function_makes_of_an_upload_is_what_the_command_makes_of_a_file() {
     assert_same_output(made, convert(&pictures));
 }
 
-/// Byte by byte, but for what the stores themselves said of their objects.
-fn assert_same_output(made: BTreeMap<String, Vec<u8>>, expected: BTreeMap<String, Vec<u8>>) {
-    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(&made), names(&expected));
-    for ((key, made), expected) in made.into_iter().zip(expected.into_values()) {
-        if key.ends_with("/manifest.json") {
-            assert_eq!(without_store(&made), without_store(&expected), "{key}");
-        } else {
-            assert!(made == expected, "{key} differs");
-        }
-    }
-}
-
-fn without_store(manifest: &[u8]) -> Value {
-    let mut manifest: Value = serde_json::from_slice(manifest).expect("JSON");
-    let store = manifest.as_object_mut().and_then(|all| all.remove("store"));
-    assert!(store.is_some_and(|store| store.is_object()));
-    manifest
-}
-
 #[test]
 fn a_rendition_says_what_it_is_and_where_it_comes_from() {
     let mut scene = Scene::new(&[]);
     let cat = sample_pictures()["cat.jpg"].clone();
-    scene.uploads().insert("photos/my cat.jpg", cat);
-    assert_eq!(scene.event("photos/my cat.jpg", "01"), Ok(done()));
+    scene.uploads().insert("photos/cat.jpg", cat);
+    assert_eq!(scene.event("photos/cat.jpg", "01"), Ok(done()));
     let request = scene.signals()[0]["request_id"].clone();
     for (file, content_type) in [
         ("compressed.jpg", "image/jpeg"),
@@ -168,10 +149,10 @@ fn a_rendition_says_what_it_is_and_where_it_comes_from() {
         ("png.png", "image/png"),
         ("thumbnail.jpg", "image/jpeg"),
     ] {
-        let blob = scene.processed().read(&format!("photos/my cat.jpg/{file}"));
+        let blob = scene.processed().read(&format!("photos/cat.jpg/{file}"));
         let blob = blob.unwrap_or_else(|| panic!("{file} is missing"));
         assert_eq!(blob.content_type, content_type);
-        assert_eq!(blob.metadata["original-key"], "photos/my cat.jpg");
+        assert_eq!(blob.metadata["original-key"], "photos/cat.jpg");
         assert_eq!(blob.metadata["processed-by"], "pixmill");
         assert_eq!(json!(blob.metadata["request-id"]), request);
         let time = blob.metadata["processing-time-ms"].parse::<u64>();
@@ -421,6 +402,7 @@ fn a_storage_that_never_answers_ends_in_an_error_before_the_deadline_and_the_pro
     let words = error["errorMessage"].as_str().expect("words");
     assert!(words.contains("deadline"), "{words}");
     assert!(took + Duration::from_millis(500) <= TIMEOUT, "{took:?}");
+    // One line for one failure: the runtime's own would count it once more.
     assert_eq!(scene.outcomes(), ["failed"]);
 
     scene.s3.heal();

@@ -89,7 +89,8 @@ fn log_fault(log: &Log, code: &str, words: &str) {
 /// Panics and the warnings of libraries become lines too. Libraries are never asked for more than
 /// warnings: some write whole requests into their details, and events hold people's addresses.
 fn speak_up(log: &Arc<Log>, detail: LogLevel) {
-    use tracing_subscriber::filter::LevelFilter;
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::prelude::*;
     let log = log.clone();
     panic::set_hook(Box::new(move |info| {
         let words = info.to_string();
@@ -108,13 +109,18 @@ fn speak_up(log: &Arc<Log>, detail: LogLevel) {
     } else {
         LevelFilter::WARN
     };
-    tracing_subscriber::fmt()
+    // The runtime would tell once more of every invocation that failed and of every panic: both have their lines.
+    let wanted = Targets::new()
+        .with_default(level)
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_max_level(level)
-        .with_writer(|| WholeLines(Vec::new()))
+        .with_writer(|| WholeLines(Vec::new()));
+    tracing_subscriber::registry()
+        .with(lines.with_filter(wanted))
         .init();
 }
 
