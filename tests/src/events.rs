@@ -28,17 +28,14 @@ pub fn created(bucket: &str, key: &str, sequencer: &str) -> Value {
 
 /// As S3 writes keys in events: a space is `+`, a slash stays.
 fn form_encoded(key: &str) -> String {
-    let mut written = String::new();
-    for byte in key.bytes() {
-        match byte {
-            b' ' => written.push('+'),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'*' => {
-                written.push(char::from(byte));
-            }
-            other => written.push_str(&format!("%{other:02X}")),
+    let written = key.bytes().map(|byte| match byte {
+        b' ' => "+".to_owned(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'*' => {
+            char::from(byte).to_string()
         }
-    }
-    written
+        other => format!("%{other:02X}"),
+    });
+    written.collect()
 }
 
 /// Records as S3 sends them: to the function itself, or as a message's body.

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::time::{Duration, Instant};
 
-use pixmill::manifest::FailureRecord;
+use pixmill::manifest::{FailureRecord, Manifest, State};
 use pixmill::memory::MemoryStore;
+use pixmill::recipe::Recipe;
+use pixmill::render::{RenditionResult, render};
 use pixmill_testkit::pictures::photo;
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::events::{created, given_back, notification, queue_message};
@@ -33,7 +35,14 @@ const PROCESSED: &str = "processed";
 /// Buckets, and a function that reads from one and writes to the other.
 struct Scene {
     s3: S3Server,
+    variables: BTreeMap<String, String>,
     function: Function,
+}
+
+fn pairs(variables: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 impl Scene {
@@ -47,9 +56,15 @@ impl Scene {
             ("UPLOAD_BUCKET", UPLOADS),
             ("PROCESSED_BUCKET", PROCESSED),
         ];
-        let variables = ours.into_iter().chain(variables.iter().copied());
-        let function = Function::new(variables);
-        Self { s3, function }
+        let variables = ours.iter().chain(variables);
+        let variables = variables
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Self {
+            s3,
+            function: Function::new(pairs(&variables)),
+            variables,
+        }
     }
 
     fn small() -> Self {
@@ -90,6 +105,32 @@ impl Scene {
         let lines = self.signals();
         let words = lines.iter().map(|line| line["outcome"].as_str());
         words.map(|word| word.unwrap_or("-").to_owned()).collect()
+    }
+
+    /// One complete set of the source as it is now, and nothing beside it.
+    fn assert_complete(&self, key: &str) {
+        let manifest_key = format!("{key}/manifest.json");
+        let manifest = self.processed().read(&manifest_key);
+        let manifest = manifest.unwrap_or_else(|| panic!("{manifest_key} is missing"));
+        let manifest = Manifest::from_json(&manifest_key, &manifest.bytes).expect("a manifest");
+        assert_eq!(manifest.state, State::Complete, "{key}");
+        let source = self.uploads().read(key).expect("it was uploaded").bytes;
+        assert_eq!(manifest.source.bytes, source.len() as u64, "{key}");
+        let recipe = Recipe::from_toml(SMALL_RECIPE).expect("a recipe");
+        let made = render(&source, &recipe).expect("it can be decoded");
+        let RenditionResult::Made(made) = &made.renditions[0].result else {
+            panic!("{key} can be rendered");
+        };
+        let rendition = format!("{key}/small.jpg");
+        let published = self.processed().read(&rendition);
+        let published = published.unwrap_or_else(|| panic!("{rendition} is missing"));
+        assert!(
+            published.bytes == made.bytes,
+            "{rendition} is not of the newest source"
+        );
+        let mut keys = self.processed().keys();
+        keys.retain(|other| other.starts_with(&format!("{key}/")) || other.contains("failed"));
+        assert_eq!(keys, [manifest_key, rendition]);
     }
 
     fn downloads(&self, key: &str) -> usize {
@@ -221,6 +262,27 @@ fn every_line_is_json_with_a_time_and_a_level_and_the_metric_line_repeats_nothin
 }
 
 #[test]
+fn a_quieter_log_still_has_its_signals_and_without_metrics_nothing_else() {
+    for level in ["DEBUG", "CRITICAL"] {
+        let mut scene = Scene::new(&[
+            ("RECIPE", SMALL_RECIPE),
+            ("LOG_LEVEL", level),
+            ("METRICS", "none"),
+        ]);
+        scene.uploads().insert("a.png", photo(20, 10).png());
+        assert_eq!(scene.event("a.png", "01"), Ok(done()));
+        let lines = scene.function.log();
+        let (last, details) = lines.split_last().expect("a line");
+        assert_eq!(last["signal"], "finished", "{level}");
+        for detail in details {
+            assert_eq!(detail["level"], "DEBUG");
+            assert!(detail["timestamp"].is_string());
+        }
+        assert_eq!(details.is_empty(), level == "CRITICAL");
+    }
+}
+
+#[test]
 fn no_name_of_an_object_can_forge_a_line() {
     let mut scene = Scene::small();
     let keys = [
@@ -322,6 +384,22 @@ fn throttling_is_waited_out_without_anybody_noticing() {
 }
 
 #[test]
+fn throttling_that_lasts_gives_the_message_back() {
+    let mut scene = Scene::small();
+    scene.uploads().insert("a.png", photo(20, 10).png());
+    scene.s3.fail_next(1_000, "SlowDown");
+    let back = scene.batch(&[("message a", &body("a.png"))]);
+    assert_eq!(back, BTreeSet::from(["message a".to_owned()]));
+    let lines = scene.signals();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!(lines[0]["level"], "ERROR");
+    assert_eq!(lines[0]["code"], "unavailable");
+    scene.s3.heal();
+    assert!(scene.batch(&[("message a", &body("a.png"))]).is_empty());
+    scene.assert_complete("a.png");
+}
+
+#[test]
 fn a_duplicate_makes_nothing_and_an_overtaken_event_is_stale() {
     let mut scene = Scene::small();
     scene.uploads().insert("a.png", photo(20, 10).png());
@@ -382,6 +460,103 @@ fn of_a_poisoned_batch_only_what_may_not_be_lost_comes_back() {
     );
 }
 
+// ---- Processes that die, and processes that race
+
+#[cfg(unix)]
+#[test]
+fn a_process_killed_at_any_of_its_calls_is_made_good_by_the_next_delivery() {
+    let (older, newer) = (photo(20, 10).png(), photo(30, 20).png());
+    // First with nothing there, then in place of an older set.
+    for before in [None, Some(older)] {
+        let mut scene = Scene::small();
+        let mut killed = 0;
+        loop {
+            let key = format!("{killed}.png");
+            if let Some(before) = &before {
+                scene.uploads().insert(&key, before.clone());
+                assert_eq!(scene.event(&key, "01"), Ok(done()));
+            }
+            scene.uploads().insert(&key, newer.clone());
+            scene.s3.pass_next(killed);
+            scene.s3.stall_next(1_000);
+            let answer = invoke_and_kill_at_a_stall(&mut scene, &key);
+            scene.s3.heal();
+            if answer == Ok(done()) {
+                break;
+            }
+            let error = answer.expect_err("it was killed");
+            assert_eq!(error["errorType"], "Runtime.ExitError");
+            killed += 1;
+            scene.event(&key, "02").expect("settled");
+            scene.assert_complete(&key);
+        }
+        println!("killed at each of {killed} calls");
+        assert!(killed >= 5, "{killed}");
+    }
+}
+
+#[cfg(unix)]
+fn invoke_and_kill_at_a_stall(scene: &mut Scene, key: &str) -> Result<Value, Value> {
+    scene.function.start().expect("it starts");
+    let process = scene.function.process().expect("it runs");
+    let event = notification(&[created(UPLOADS, key, "02")]);
+    let function = &mut scene.function;
+    std::thread::scope(|scope| {
+        let invocation = scope.spawn(|| function.invoke(&event, LONG));
+        while !invocation.is_finished() {
+            if scene.s3.wait_for_stall(Duration::from_millis(20)) {
+                signal(process, "KILL");
+                break;
+            }
+        }
+        invocation.join().expect("no panic")
+    })
+}
+
+#[cfg(unix)]
+fn signal(process: u32, name: &str) {
+    let status = std::process::Command::new("kill")
+        .args([format!("-{name}"), process.to_string()])
+        .status();
+    assert!(status.expect("there is a kill").success());
+}
+
+#[test]
+fn three_processes_with_the_same_events_at_once_end_with_one_complete_set_each() {
+    let mut scene = Scene::small();
+    let keys: Vec<String> = (0..10).map(|n| format!("{n}.png")).collect();
+    for (n, key) in (10..).zip(&keys) {
+        scene.uploads().insert(key, photo(2 * n, n).png());
+    }
+    let bodies: Vec<String> = keys.iter().map(|key| body(key)).collect();
+    let records = keys.iter().zip(&bodies);
+    let records: Vec<Value> = records.map(|(id, body)| queue_message(id, body)).collect();
+    let variables = scene.variables.clone();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut function = Function::new(pairs(&variables));
+                let mut left = records.clone();
+                let mut turns = 0;
+                while !left.is_empty() {
+                    turns += 1;
+                    assert!(turns <= 10, "{left:?} come back for ever");
+                    let reply = function.invoke(&json!({ "Records": left }), LONG);
+                    let reply = reply.expect("a batch always gets a reply");
+                    let back = given_back(&reply);
+                    left.retain(|record| back.iter().any(|id| record["messageId"] == *id));
+                }
+            });
+        }
+    });
+    for key in &keys {
+        scene.assert_complete(key);
+    }
+    assert_eq!(scene.processed().keys().len(), 2 * keys.len());
+    let reply = scene.event(&keys[0], "01").expect("settled");
+    assert_eq!(reply["outcomes"], json!({ "unchanged": 1 }));
+}
+
 // ---- Time
 
 #[test]
@@ -410,6 +585,29 @@ fn a_storage_that_never_answers_ends_in_an_error_before_the_deadline_and_the_pro
     assert_eq!(scene.function.process(), process);
 }
 
+#[test]
+fn what_a_batch_has_no_time_for_comes_back_and_what_was_done_does_not() {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let mut scene = Scene::small();
+    for key in ["first.png", "a.png", "b.png", "c.png"] {
+        scene.uploads().insert(key, photo(20, 10).png());
+    }
+    assert_eq!(scene.event("first.png", "01"), Ok(done()));
+    let calls_of_one_job = scene.s3.calls().len();
+    scene.s3.pass_next(calls_of_one_job);
+    scene.s3.stall_next(1_000);
+    let bodies = ["a.png", "b.png", "c.png"].map(|key| (key, body(key)));
+    let messages = bodies.iter().map(|(id, body)| queue_message(id, body));
+    let event = json!({ "Records": messages.collect::<Vec<_>>() });
+    let begin = Instant::now();
+    let reply = scene.function.invoke(&event, TIMEOUT);
+    let took = begin.elapsed();
+    assert!(took + Duration::from_millis(500) <= TIMEOUT, "{took:?}");
+    let reply = reply.expect("a batch always gets a reply");
+    assert_eq!(given_back(&reply), ["b.png", "c.png"]);
+    scene.assert_complete("a.png");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_process_that_hangs_is_ended_at_the_deadline_and_the_next_invocation_starts_cold() {
@@ -417,10 +615,7 @@ fn a_process_that_hangs_is_ended_at_the_deadline_and_the_next_invocation_starts_
     scene.uploads().insert("a.png", photo(20, 10).png());
     scene.function.start().expect("it starts");
     let process = scene.function.process().expect("it runs");
-    let stopped = std::process::Command::new("kill")
-        .args(["-STOP", &process.to_string()])
-        .status();
-    assert!(stopped.expect("there is a kill").success());
+    signal(process, "STOP");
     let event = notification(&[created(UPLOADS, "a.png", "01")]);
     let error = scene.function.invoke(&event, Duration::from_millis(300));
     assert_eq!(

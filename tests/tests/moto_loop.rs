@@ -356,5 +356,9 @@ fn duplicates_and_events_in_the_wrong_order_end_with_the_newest_upload() {
     cloud.send(&event("0055AED6DCD90282"));
     assert_eq!(cloud.deliver(), (4, Vec::new()));
     assert_same_output(cloud.made(), convert(&newest));
-    println!("{:?}", cloud.outcomes());
+    // What was there when an event came later is nothing new; what was overtaken is called so.
+    assert_eq!(
+        cloud.outcomes()[2..],
+        ["unchanged", "unchanged", "stale", "unchanged"]
+    );
 }

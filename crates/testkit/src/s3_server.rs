@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future, stream};
@@ -63,17 +63,21 @@ pub struct S3Server {
 struct State {
     buckets: BTreeMap<String, MemoryStore>,
     cues: Mutex<Cues>,
+    /// Told when a call stalls.
+    stalls: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Cues {
     calls: Vec<String>,
     next: VecDeque<Cue>,
+    stalled: usize,
 }
 
-/// What happens to one call in place of an answer.
+/// What happens to one call.
 #[derive(Clone, Debug)]
 enum Cue {
+    Passes,
     Fails(S3ErrorCode),
     Stalls,
 }
@@ -95,6 +99,7 @@ impl S3Server {
                 .map(|name| ((*name).to_owned(), MemoryStore::new()))
                 .collect(),
             cues: Mutex::default(),
+            stalls: Condvar::new(),
         });
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.expect("a free port on loopback");
@@ -137,9 +142,28 @@ impl S3Server {
         self.state.cues().next.extend(stalls);
     }
 
-    /// Whatever was to happen to later calls does not: they are answered.
+    /// The next `count` calls are answered as ever; what is planned after this comes after them.
+    pub fn pass_next(&self, count: usize) {
+        let passes = std::iter::repeat_n(Cue::Passes, count);
+        self.state.cues().next.extend(passes);
+    }
+
+    /// Waits until a call stalls, or has since [`heal`](Self::heal); false where none does in this time.
+    pub fn wait_for_stall(&self, most: Duration) -> bool {
+        let cues = self.state.cues();
+        let waited = self
+            .state
+            .stalls
+            .wait_timeout_while(cues, most, |cues| cues.stalled == 0);
+        let (cues, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        cues.stalled > 0
+    }
+
+    /// Whatever was planned for later calls does not happen: they are answered.
     pub fn heal(&self) {
-        self.state.cues().next.clear();
+        let mut cues = self.state.cues();
+        cues.next.clear();
+        cues.stalled = 0;
     }
 
     /// Every call so far, failed ones too, in order: `PutObject bucket/key`.
@@ -214,14 +238,19 @@ impl S3Access for Doorkeeper {
             let mut cues = self.0.cues();
             cues.calls
                 .push(format!("{} {place}", context.s3_op().name()));
-            cues.next.pop_front()
+            let cue = cues.next.pop_front();
+            if matches!(cue, Some(Cue::Stalls)) {
+                cues.stalled += 1;
+                self.0.stalls.notify_all();
+            }
+            cue
         };
         match cue {
             Some(Cue::Fails(code)) => {
                 return Err(S3Error::with_message(code, "This call fails on cue"));
             }
             Some(Cue::Stalls) => future::pending().await,
-            None => {}
+            Some(Cue::Passes) | None => {}
         }
         match context.credentials() {
             Some(_) => Ok(()),
