@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::machine::{self, cargo, is_there};
-use crate::{Failure, Task, refuse_arguments};
+use crate::{Failure, Task, python, refuse_arguments};
 
 pub(crate) const TEST: Task = Task {
     name: "test",
@@ -14,10 +14,16 @@ pub(crate) const TEST: Task = Task {
     details: "\
 Each step is announced, and the first that fails ends the run and says how to repeat it alone.
 Tests run under cargo-nextest where it is installed, else under `cargo test`. The build machine
-calls this and nothing else.",
+calls this and nothing else.
+
+Some tests talk to moto, an emulator of AWS in Python: it is put into a virtual environment below the
+target folder, which takes Python 3 and, the first time, a network. A bare `cargo test` leaves these out.",
     start: |words| {
         refuse_arguments(&words)?;
-        in_order(&[lint_steps(), feature_steps(), test_steps()].concat())
+        // First, so that what is missing is said before minutes of work.
+        machine::get_ready()?;
+        let moto = python::get_ready()?;
+        in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())
     },
 };
 
@@ -36,7 +42,7 @@ pub(crate) const LINT: Task = Task {
 #[derive(Clone)]
 struct Step {
     what: &'static str,
-    variable: Option<(&'static str, &'static str)>,
+    variable: Option<(&'static str, String)>,
     arguments: Vec<&'static str>,
 }
 
@@ -53,7 +59,7 @@ impl Step {
 /// As a person would type it.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((name, value)) = self.variable {
+        if let Some((name, value)) = &self.variable {
             write!(f, "{name}='{value}' ")?;
         }
         write!(f, "cargo {}", self.arguments.join(" "))
@@ -73,7 +79,7 @@ fn lint_steps() -> Vec<Step> {
             "clippy --workspace --all-targets --all-features -- -D warnings",
         ),
         Step {
-            variable: Some(("RUSTDOCFLAGS", "-D warnings")),
+            variable: Some(("RUSTDOCFLAGS", "-D warnings".to_owned())),
             ..Step::new("documentation", "doc --workspace --no-deps --all-features")
         },
     ]
@@ -101,15 +107,19 @@ fn feature_steps() -> Vec<Step> {
     ]
 }
 
-fn test_steps() -> Vec<Step> {
+/// Ignored tests are those that need moto.
+fn test_steps(moto: String) -> Vec<Step> {
     let tests = if is_there("cargo-nextest") {
-        "nextest run --workspace --all-features"
+        "nextest run --workspace --all-features --run-ignored all"
     } else {
-        "test --workspace --all-features --lib --bins --tests --examples --no-fail-fast"
+        "test --workspace --all-features --lib --bins --tests --examples --no-fail-fast -- --include-ignored"
     };
     vec![
         Step::new("doc tests", "test --workspace --all-features --doc"),
-        Step::new("tests", tests),
+        Step {
+            variable: Some(("PIXMILL_MOTO_SERVER", moto)),
+            ..Step::new("tests", tests)
+        },
     ]
 }
 
@@ -122,7 +132,7 @@ fn in_order(steps: &[Step]) -> Result<ExitCode, Failure> {
         eprintln!("\n[{}/{count}] {}: {step}", index + 1, step.what);
         let status = cargo()
             .args(&step.arguments)
-            .envs(step.variable)
+            .envs(step.variable.clone())
             .stdin(Stdio::null())
             .status()
             .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
@@ -148,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_step_reads_as_it_would_be_typed() {
-        let steps = [lint_steps(), feature_steps(), test_steps()].concat();
+        let moto = "target/python/bin/moto_server".to_owned();
+        let steps = [lint_steps(), feature_steps(), test_steps(moto)].concat();
         assert_eq!(steps[0].to_string(), "cargo fmt --all --check");
         assert_eq!(
             steps[2].to_string(),

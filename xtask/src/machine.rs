@@ -94,7 +94,11 @@ fn missing() -> Vec<&'static Tool> {
 }
 
 /// The one command for this system.
-fn installer(packages: &str, is_there: impl Fn(&str) -> bool, root: bool) -> Option<String> {
+pub(crate) fn installer(
+    packages: &str,
+    is_there: impl Fn(&str) -> bool,
+    root: bool,
+) -> Option<String> {
     let (_, command, needs_root) = INSTALLERS.iter().find(|(program, ..)| is_there(program))?;
     let sudo = if *needs_root == NeedsRoot::Yes && !root {
         "sudo "
@@ -106,7 +110,7 @@ fn installer(packages: &str, is_there: impl Fn(&str) -> bool, root: bool) -> Opt
 
 /// On Debian and its relatives. A fresh container has no package lists, or old ones: they are fetched
 /// only if the first try fails.
-fn install(packages: &str) -> Result<(), Failure> {
+pub(crate) fn install(packages: &str) -> Result<(), Failure> {
     let fetch = || apt_get("update");
     let take = || apt_get(&format!("install -y --no-install-recommends {packages}"));
     if (take() || (fetch() && take())) && missing().is_empty() {
@@ -148,7 +152,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Command::new("id")
         .arg("-u")
         .output()

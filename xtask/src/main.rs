@@ -2,6 +2,7 @@
 
 mod checks;
 mod machine;
+mod python;
 mod run;
 
 use std::env;

@@ -29,6 +29,7 @@ use s3s::dto::{
     HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
     PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
 };
+use s3s::path::check_bucket_name;
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::net::TcpListener;
@@ -76,8 +77,11 @@ impl S3Server {
     /// The secret that belongs to it.
     pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-    /// A server with these buckets, all empty.
+    /// A server with these buckets, all empty. Names are those that S3 takes: three letters and more.
     pub fn start(buckets: &[&str]) -> Self {
+        for name in buckets {
+            assert!(check_bucket_name(name), "not a bucket's name: {name:?}");
+        }
         let state = Arc::new(State {
             buckets: buckets
                 .iter()
