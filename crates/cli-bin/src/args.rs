@@ -212,7 +212,7 @@ pub(crate) struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = INVOKE_HELP)]
 pub(crate) struct Invoke {
-    /// The event: what S3, SQS, SNS, EventBridge or S3 Batch Operations sends, a message printed by
+    /// The event: what S3, SQS, SNS, `EventBridge` or S3 Batch Operations sends, a message printed by
     /// `aws sqs receive-message`, the record at a failure destination, or {"bucket", "key"};
     /// `-` for standard input
     #[arg(long, value_name = "FILE")]
@@ -226,7 +226,7 @@ pub(crate) struct Invoke {
     /// The recipe [default: the one that `pixmill recipe show` prints]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,
-    /// What the keys of uploads begin with, as UPLOAD_PREFIX says it in the function
+    /// What the keys of uploads begin with, as `UPLOAD_PREFIX` says it in the function
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) upload_prefix: String,
     /// Remove renditions when the event says that their source is gone, and it is
