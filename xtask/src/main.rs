@@ -2,6 +2,7 @@
 
 mod checks;
 mod machine;
+mod package;
 mod python;
 mod run;
 
@@ -22,7 +23,7 @@ struct Task {
 }
 
 /// In the order in which a newcomer meets them.
-const TASKS: &[Task] = &[run::TASK, checks::TEST, checks::LINT];
+const TASKS: &[Task] = &[run::TASK, checks::TEST, checks::LINT, package::TASK];
 
 /// Why a task ended early.
 enum Failure {

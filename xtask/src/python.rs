@@ -1,4 +1,5 @@
-//! What some tests need from Python: moto, an emulator of AWS, in a virtual environment of its own.
+//! What comes from Python, each in a virtual environment of its own below the target folder: moto, an
+//! emulator of AWS, for the tests.
 
 use std::env;
 use std::fs;
@@ -13,9 +14,9 @@ use crate::machine::{install, installer, is_root, is_there};
 const REQUIREMENTS: &str = "tests/requirements.txt";
 
 #[cfg(not(windows))]
-const PYTHON: (&str, &str) = ("python3", "bin");
+pub(crate) const PYTHON: (&str, &str) = ("python3", "bin");
 #[cfg(windows)]
-const PYTHON: (&str, &str) = ("python", "Scripts");
+pub(crate) const PYTHON: (&str, &str) = ("python", "Scripts");
 
 /// Makes sure that moto is there, and says where.
 pub(crate) fn get_ready() -> Result<String, Failure> {
@@ -24,48 +25,56 @@ pub(crate) fn get_ready() -> Result<String, Failure> {
             "{REQUIREMENTS} can't be read ({error}): call this from the root of the repository."
         ))
     })?;
-    let folder = environment()?;
-    let programs = folder.join(PYTHON.1);
+    let programs = environment("python", &wanted)?;
     let moto = programs.join(format!("moto_server{}", env::consts::EXE_SUFFIX));
-    let moto_path = moto.to_string_lossy().into_owned();
+    Ok(moto.to_string_lossy().into_owned())
+}
 
+/// A virtual environment below the target folder with the packages that `wanted` names, one a line or
+/// with spaces between them; returns the folder of its programs.
+pub(crate) fn environment(name: &str, wanted: &str) -> Result<PathBuf, Failure> {
+    let folder = target_folder()?.join(name);
+    let programs = folder.join(PYTHON.1);
     // Written last, so that an installation that was cut off begins again.
     let done = folder.join("requirements.txt");
-    if moto.is_file() && fs::read_to_string(&done).is_ok_and(|there| there == wanted) {
-        return Ok(moto_path);
+    if fs::read_to_string(&done).is_ok_and(|there| there == wanted) {
+        return Ok(programs);
     }
-    eprintln!(
-        "Installing moto for the tests, into {} ...",
-        folder.display()
-    );
+    eprintln!("Installing into {} ...", folder.display());
     make_environment(&folder)?;
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-    ];
+    let packages = wanted
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(str::split_whitespace);
     let mut command = Command::new(programs.join(PYTHON.0));
-    command.args(pip).arg("--requirement").arg(REQUIREMENTS);
+    command
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(packages);
     if !works(&mut command) {
-        return Err(Failure::Task(format!(
-            "pip could not install what {REQUIREMENTS} names; its own words are above. \
-             Without moto, `cargo nextest run` (or `cargo test`) runs everything else."
-        )));
+        return Err(Failure::Task(
+            "pip could not install it; its own words are above. Without moto, \
+             `cargo nextest run` (or `cargo test`) runs everything else."
+                .to_owned(),
+        ));
     }
     fs::write(&done, wanted)
         .map_err(|error| Failure::Task(format!("{} can't be written: {error}", done.display())))?;
-    Ok(moto_path)
+    Ok(programs)
 }
 
-/// Below the target folder, in which this program lies as `debug/xtask`.
-fn environment() -> Result<PathBuf, Failure> {
+/// The folder in which this program lies as `debug/xtask`.
+pub(crate) fn target_folder() -> Result<PathBuf, Failure> {
     let this = env::current_exe()
         .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
     let target = this.ancestors().nth(2);
     let target = target.ok_or_else(|| Failure::Task("There is no target folder.".to_owned()))?;
-    Ok(target.join("python"))
+    Ok(target.to_owned())
 }
 
 fn make_environment(folder: &Path) -> Result<(), Failure> {
@@ -106,7 +115,7 @@ fn packages(is_there: impl Fn(&str) -> bool) -> &'static str {
 }
 
 /// Its output goes to standard error: standard output belongs to what the person asked for.
-fn works(command: &mut Command) -> bool {
+pub(crate) fn works(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(io::stderr())

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Say what a picture is, and what the recipe would make of it
     Inspect(Inspect),
+    /// Answer an event as the Lambda function would, with folders in the place of buckets
+    Invoke(Invoke),
     /// Look at, check or start a recipe
     Recipe {
         #[command(subcommand)]
@@ -206,6 +208,39 @@ pub(crate) struct Inspect {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = INVOKE_HELP)]
+pub(crate) struct Invoke {
+    /// The event: what S3, SQS, SNS, `EventBridge` or S3 Batch Operations sends, a message printed by
+    /// `aws sqs receive-message`, the record at a failure destination, or {"bucket", "key"};
+    /// `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event: PathBuf,
+    /// The folder that stands for the upload bucket, whatever the event calls it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) uploads: PathBuf,
+    /// The folder that stands for the processed bucket
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// The recipe [default: the one that `pixmill recipe show` prints]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// What the keys of uploads begin with, as `UPLOAD_PREFIX` says it in the function
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) upload_prefix: String,
+    /// Remove renditions when the event says that their source is gone, and it is
+    #[arg(long)]
+    pub(crate) remove: bool,
+}
+
+const INVOKE_HELP: &str = "\
+The reply goes to standard output, the log (one JSON object a line) to standard error.
+
+Exit codes:
+  0    every record is settled
+  1    a picture was rejected, or a record must come again; the log says which and why
+  2    wrong arguments, an event that isn't JSON, or a recipe that can't be used for events";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecipeCommand {

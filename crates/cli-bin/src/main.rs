@@ -3,6 +3,7 @@
 mod args;
 mod inputs;
 mod inspect;
+mod invoke;
 mod progress;
 mod run;
 
@@ -43,6 +44,7 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
         Command::Convert(args) => runtime()?.block_on(run::convert(&args)),
         Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
         Command::Recipe { command } => recipe(command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());

@@ -1,0 +1,118 @@
+//! `pixmill invoke`: the function's own handler, with folders in the place of buckets.
+
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, bail};
+use pixmill::Recipe;
+use pixmill::ports::BlobStore;
+use pixmill::process::Removals;
+use pixmill_lambda::handler::{Handler, Invocation, Means};
+use pixmill_lambda::log::Log;
+use pixmill_lambda::select::Rules;
+use pixmill_lambda::settings::LogLevel;
+use pixmill_local::FolderStore;
+use serde_json::Value;
+
+use crate::args::{Invoke, read_recipe};
+use crate::run::Ended;
+
+/// The largest event that Lambda takes, in bytes (6 MB, for a synchronous call), and some more for
+/// what wraps it elsewhere.
+const MAX_EVENT_BYTES: u64 = 16 << 20;
+
+pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
+    let event = read_event(&args.event)?;
+    let recipe = match &args.recipe {
+        Some(path) => read_recipe(path)?,
+        None => Recipe::default_recipe(),
+    };
+    recipe
+        .check_for_events()
+        .context("the recipe can't be used for events")?;
+    if !args.uploads.is_dir() {
+        bail!("--uploads {} is not a folder", args.uploads.display());
+    }
+    let sources: Arc<dyn BlobStore> = Arc::new(FolderStore::open_lazily(&args.uploads)?);
+    let output = FolderStore::open_lazily(&args.output)?;
+    output.clean_leftovers().await?;
+    let handler = Handler {
+        rules: Rules {
+            upload_prefix: args.upload_prefix.clone(),
+            ..Rules::default()
+        },
+        recipe,
+        removals: if args.remove {
+            Removals::Delete
+        } else {
+            Removals::Keep
+        },
+        means: Means {
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            speed: 1.0,
+            memory: None,
+        },
+        sources: Box::new(move |_| sources.clone()),
+        output: Arc::new(output),
+        log: Arc::new(Log::new(io::stderr(), LogLevel::Info)),
+        function: None,
+        metrics: None,
+        alerts: None,
+        blocking: Arc::new(|work| {
+            tokio::task::spawn_blocking(work);
+        }),
+        timer: Box::new(|at| Box::pin(tokio::time::sleep_until(at.into()))),
+    };
+    let invocation = Invocation {
+        request_id: "invoke".to_owned(),
+        deadline: None,
+        cold_start: true,
+    };
+    let answer = handler.handle(&event, &invocation).await;
+    let mut out = io::stdout().lock();
+    match answer {
+        Ok(reply) => {
+            writeln!(out, "{reply:#}")?;
+            Ok(if is_all_well(&reply) {
+                Ended::Well
+            } else {
+                Ended::WithTrouble
+            })
+        }
+        // What Lambda would take for a failed invocation, and send again.
+        Err(unsettled) => {
+            eprintln!("pixmill: {unsettled}");
+            Ok(Ended::WithTrouble)
+        }
+    }
+}
+
+fn read_event(path: &Path) -> anyhow::Result<Value> {
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        io::stdin()
+            .lock()
+            .take(MAX_EVENT_BYTES)
+            .read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_EVENT_BYTES).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("the event {} can't be read", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("the event {} is not JSON", path.display()))
+}
+
+/// Whether a reply of any form speaks of no rejected picture and of nothing that must come again.
+fn is_all_well(reply: &Value) -> bool {
+    let nothing_failed = |name: &str| reply[name].as_array().is_none_or(Vec::is_empty);
+    let all_succeeded = reply["results"].as_array().is_none_or(|results| {
+        results
+            .iter()
+            .all(|result| result["resultCode"] == "Succeeded")
+    });
+    nothing_failed("batchItemFailures") && all_succeeded && reply["outcomes"]["rejected"].is_null()
+}

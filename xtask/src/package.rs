@@ -1,0 +1,228 @@
+//! `cargo xtask package`: what is handed to AWS Lambda.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::machine::{self, cargo, is_there};
+use crate::{Failure, Task, python};
+
+pub(crate) const TASK: Task = Task {
+    name: "package",
+    about: "Build the Lambda function's zip: target/lambda/x86-64/bootstrap.zip",
+    usage: " [--zig | --arm64]",
+    details: "\
+Builds `bootstrap` for the runtime `provided.al2023`, checks that it asks for no newer glibc than
+Amazon Linux 2023 has (2.34), and packs it: the same binary gives the same zip, byte for byte.
+
+  --zig    link with zig against glibc 2.34 whatever this machine has: for systems with a newer one.
+           It comes from PyPI, into a virtual environment below the target folder
+  --arm64  for Graviton, by cargo-lambda, which must be installed together with Rust's standard library
+           for that target
+
+The zip's size and what is in it are the last line.",
+    start,
+};
+
+/// Amazon Linux 2023's, on which the runtime `provided.al2023` is built.
+const GLIBC: (u32, u32) = (2, 34);
+
+/// Reproducible: one time for every file, and nothing of this machine.
+const PACK: &str = "\
+import sys, zipfile
+source, target = sys.argv[1:]
+about = zipfile.ZipInfo('bootstrap', (1980, 1, 1, 0, 0, 0))
+about.create_system, about.external_attr, about.compress_type = 3, 0o100755 << 16, zipfile.ZIP_DEFLATED
+with zipfile.ZipFile(target, 'w') as archive, open(source, 'rb') as file:
+    archive.writestr(about, file.read(), compresslevel=9)
+";
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Plain,
+    Zig,
+    Arm64,
+}
+
+impl How {
+    fn architecture(self) -> &'static str {
+        if self == Self::Arm64 {
+            "arm64"
+        } else {
+            "x86-64"
+        }
+    }
+}
+
+fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let mut how = How::Plain;
+    for word in &words {
+        how = match word.to_str() {
+            Some("--zig") => How::Zig,
+            Some("--arm64") => How::Arm64,
+            _ => {
+                let word = word.to_string_lossy();
+                let words = format!("'{word}' is not something that this task takes.");
+                return Err(Failure::Usage(words));
+            }
+        };
+    }
+    machine::get_ready()?;
+    let binary = build(how)?;
+    let needed = check_glibc(&binary)?;
+    let folder = python::target_folder()?
+        .join("lambda")
+        .join(how.architecture());
+    let zip = folder.join("bootstrap.zip");
+    fs::create_dir_all(&folder).map_err(|error| task(&format!("{}: {error}", folder.display())))?;
+    let mut pack = Command::new(python::PYTHON.0);
+    pack.args(["-c", PACK]).arg(&binary).arg(&zip);
+    if !python::works(&mut pack) {
+        return Err(task(
+            "The zip could not be written: Python 3 is needed for it.",
+        ));
+    }
+    let size = |path: &Path| fs::metadata(path).map_or(0, |about| about.len());
+    #[expect(clippy::cast_precision_loss, reason = "a size for people")]
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    println!(
+        "{}: {:.1} MB, bootstrap {:.1} MB, {}, needs glibc {}.{} (Amazon Linux 2023 has {}.{})",
+        zip.display(),
+        megabytes(size(&zip)),
+        megabytes(size(&binary)),
+        how.architecture(),
+        needed.0,
+        needed.1,
+        GLIBC.0,
+        GLIBC.1,
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn task(words: &str) -> Failure {
+    Failure::Task(words.to_owned())
+}
+
+const WHAT: [&str; 7] = [
+    "--locked",
+    "--profile",
+    "lambda",
+    "--package",
+    "pixmill-lambda",
+    "--bin",
+    "bootstrap",
+];
+
+fn build(how: How) -> Result<PathBuf, Failure> {
+    let target = python::target_folder()?;
+    let (mut command, binary) = match how {
+        How::Plain => {
+            let mut command = cargo();
+            command.arg("build");
+            (command, target.join("lambda/bootstrap"))
+        }
+        How::Zig => {
+            let programs = python::environment("zig", "cargo-zigbuild==0.24.0 ziglang==0.17.1")?;
+            let mut command = Command::new(programs.join("cargo-zigbuild"));
+            let triple = format!("x86_64-unknown-linux-gnu.{}.{}", GLIBC.0, GLIBC.1);
+            command.args(["zigbuild", "--target", &triple]);
+            let path = env::var_os("PATH").unwrap_or_default();
+            let path = env::join_paths([programs].into_iter().chain(env::split_paths(&path)));
+            command.env("PATH", path.map_err(|error| task(&error.to_string()))?);
+            (
+                command,
+                target.join("x86_64-unknown-linux-gnu/lambda/bootstrap"),
+            )
+        }
+        How::Arm64 => {
+            check_arm64()?;
+            let mut command = cargo();
+            // Without the flag it would install a target by itself: that is the person's own business.
+            command.args(["lambda", "build", "--arm64", "--skip-target-check"]);
+            (command, target.join("lambda/bootstrap/bootstrap"))
+        }
+    };
+    let status = command.args(WHAT).stdin(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(binary),
+        Ok(_) => Err(task("The function could not be built.")),
+        Err(error) => Err(task(&format!("The build could not be started: {error}"))),
+    }
+}
+
+fn check_arm64() -> Result<(), Failure> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    let folder = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    let is_installed = folder.is_ok_and(|printed| {
+        let path = String::from_utf8_lossy(&printed.stdout).trim().to_owned();
+        !path.is_empty() && Path::new(&path).is_dir()
+    });
+    if !is_installed {
+        return Err(task(&format!(
+            "Rust's standard library for {TARGET} is not installed. This installs it:\n\n  rustup target add {TARGET}\n"
+        )));
+    }
+    if !is_there("cargo-lambda") {
+        return Err(task(
+            "cargo-lambda is not installed. This installs it, with the linker that it needs:\n\n  pip install cargo-lambda\n",
+        ));
+    }
+    Ok(())
+}
+
+/// The newest glibc that the binary asks for; fails where Lambda has none so new.
+fn check_glibc(binary: &Path) -> Result<(u32, u32), Failure> {
+    let printed = Command::new("objdump").arg("-T").arg(binary).output();
+    let printed = printed.map_err(|error| {
+        task(&format!(
+            "objdump (package binutils) could not be started, and is needed to check the binary: {error}"
+        ))
+    })?;
+    let symbols = String::from_utf8_lossy(&printed.stdout);
+    let Some(newest) = newest_glibc(&symbols) else {
+        return Err(task(&format!(
+            "objdump shows no glibc symbol in {}: is it a Linux binary?",
+            binary.display()
+        )));
+    };
+    if newest > GLIBC {
+        return Err(task(&format!(
+            "The binary asks for glibc {}.{}, and Amazon Linux 2023 has {}.{}: this machine's system is newer. Try:\n\n  cargo xtask package --zig\n",
+            newest.0, newest.1, GLIBC.0, GLIBC.1
+        )));
+    }
+    Ok(newest)
+}
+
+/// The highest `GLIBC_x.y` among what `objdump -T` prints.
+fn newest_glibc(symbols: &str) -> Option<(u32, u32)> {
+    let versions = symbols.split("GLIBC_").skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (major, minor) = rest[..end].split_once('.')?;
+        let minor = minor.split('.').next()?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    versions.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest_glibc;
+
+    #[test]
+    fn the_newest_glibc_is_found_by_number_and_not_by_text() {
+        let symbols = "\
+0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.2.5) strlen
+0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.34) pthread_create
+0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.9)  pipe2
+0000000000000000      DF *UND*\t0000000000000000 (GCC_4.2.0)  _Unwind_Resume
+0000000000000000      DF *UND*\t0000000000000000 (GLIBC_PRIVATE) x
+";
+        assert_eq!(newest_glibc(symbols), Some((2, 34)));
+        assert_eq!(newest_glibc("nothing"), None);
+    }
+}
