@@ -23,6 +23,9 @@ const LAYERS: &[&[&str]] = &[
 /// Never part of what is shipped, so nothing that is shipped may need them.
 const BESIDE_THE_HOUSE: &[&str] = &["pixmill-testkit", "pixmill-tests", "xtask"];
 
+/// Nobody outside this repository can need it, so neither are its dependencies brought in.
+const TESTS_ONLY: &str = "pixmill-tests";
+
 /// It wraps C.
 const MAY_USE_UNSAFE: &str = "pixmill-codecs";
 
@@ -266,7 +269,10 @@ fn what_comes_in() -> Vec<&'static Json> {
         .iter()
         .map(|node| (text(node, "id"), node))
         .collect();
-    let mut seen: BTreeSet<&str> = members().map(|package| text(package, "id")).collect();
+    let mut seen: BTreeSet<&str> = members()
+        .filter(|package| package["name"] != TESTS_ONLY)
+        .map(|package| text(package, "id"))
+        .collect();
     let mut ahead: Vec<&str> = seen.iter().copied().collect();
     while let Some(id) = ahead.pop() {
         for dependency in list(nodes[id], "deps") {
