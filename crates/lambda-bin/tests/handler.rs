@@ -245,7 +245,7 @@ async fn a_thousand_objects_delivered_three_times_each_end_with_one_complete_set
             .await;
         assert!(failed_ids(&reply.expect("a batch always gets a reply")).is_empty());
     };
-    let (_, ()) = futures_util::join!(
+    let ((), ()) = futures_util::join!(
         async {
             for key in alone {
                 deliver(key).await;
