@@ -58,7 +58,7 @@ impl How {
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let mut how = How::Plain;
-    for word in &words {
+    for word in words {
         how = match word.to_str() {
             Some("--zig") => How::Zig,
             Some("--arm64") => How::Arm64,

@@ -245,7 +245,7 @@ async fn a_thousand_objects_delivered_three_times_each_end_with_one_complete_set
             .await;
         assert!(failed_ids(&reply.expect("a batch always gets a reply")).is_empty());
     };
-    let (_, ()) = futures_util::join!(
+    let ((), ()) = futures_util::join!(
         async {
             for key in alone {
                 deliver(key).await;
@@ -282,8 +282,8 @@ async fn versions_delivered_newest_first_all_end_with_the_newest() {
         let reply = world.handle(&event).await.expect("nothing fails");
         assert_eq!(reply["records"], 1);
         let line = &world.lines.all()[before];
-        let word = line["outcome"].as_str().expect("an outcome").to_owned();
-        *words.entry((*version, word)).or_default() += 1;
+        let outcome = line["outcome"].as_str().expect("an outcome").to_owned();
+        *words.entry((*version, outcome)).or_default() += 1;
         world.lines.0.lock().expect("no panic").clear();
     }
     for n in 0..500 {
