@@ -58,7 +58,6 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
         sources: Box::new(move |_| sources.clone()),
         output: Arc::new(output),
         log: Arc::new(Log::new(io::stderr(), LogLevel::Info)),
-        function: None,
         metrics: None,
         alerts: None,
         blocking: Arc::new(|work| {

@@ -71,8 +71,6 @@ pub struct Handler {
     pub output: Arc<dyn BlobStore>,
     /// The log.
     pub log: Arc<Log>,
-    /// The function's name, for the log.
-    pub function: Option<String>,
     /// A second reader of signals beside the log.
     pub metrics: Option<Arc<dyn MetricSink>>,
     /// Who tells a person; none where alarms do.
@@ -114,7 +112,7 @@ impl Handler {
             LogLevel::Debug,
             &Line {
                 message: "Received an event",
-                subject: Some(self.subject(invocation, None)),
+                subject: Some(subject(invocation, None)),
                 records: Some(records),
                 ..Line::default()
             },
@@ -159,7 +157,7 @@ impl Handler {
             }
             Err(error) => return self.unreadable(error, invocation),
         };
-        let subject = Arc::new(self.subject(invocation, Some(event)));
+        let subject = Arc::new(subject(invocation, Some(event)));
         match self.rules.choose(event) {
             Err(refusal) => self.refuse(&refusal, &subject),
             Ok(Choice::Skip(reason)) => {
@@ -223,7 +221,7 @@ impl Handler {
 
     /// What is acknowledged and nothing more.
     fn pass_over(&self, word: &str, code: &str, invocation: &Invocation) -> Told {
-        let mut subject = self.subject(invocation, None);
+        let mut subject = subject(invocation, None);
         subject.event = Some(word.to_owned());
         self.log.always(
             LogLevel::Info,
@@ -243,7 +241,7 @@ impl Handler {
     }
 
     fn unreadable(&self, error: &EventError, invocation: &Invocation) -> Told {
-        let subject = self.subject(invocation, None);
+        let subject = subject(invocation, None);
         let (code, words) = (error.code(), error.to_string());
         self.log_refused(LogLevel::Error, subject, code, &words);
         Told {
@@ -286,18 +284,6 @@ impl Handler {
         );
     }
 
-    fn subject(&self, invocation: &Invocation, event: Option<&ObjectEvent>) -> Subject {
-        Subject {
-            request_id: invocation.request_id.clone(),
-            function: self.function.clone(),
-            cold_start: invocation.cold_start,
-            bucket: event.map(|event| event.bucket.clone()),
-            key: event.map(|event| event.key.clone()),
-            version: event.and_then(|event| event.version.clone()),
-            event: event.map(|event| event.word.clone()),
-        }
-    }
-
     /// One message for each channel at most, however much went wrong in one invocation.
     async fn tell(&self, troubles: &[Trouble], invocation: &Invocation) {
         let Some(alerts) = &self.alerts else { return };
@@ -313,7 +299,7 @@ impl Handler {
                     LogLevel::Error,
                     &Line {
                         message: "Error sending alert",
-                        subject: Some(self.subject(invocation, None)),
+                        subject: Some(subject(invocation, None)),
                         code: Some("alert".to_owned()),
                         error: Some(one_line(&error.to_string(), 300)),
                         ..Line::default()
@@ -321,6 +307,18 @@ impl Handler {
                 );
             }
         }
+    }
+}
+
+/// What a line about this invocation, and this object, speaks of.
+fn subject(invocation: &Invocation, event: Option<&ObjectEvent>) -> Subject {
+    Subject {
+        request_id: invocation.request_id.clone(),
+        cold_start: invocation.cold_start,
+        bucket: event.map(|event| event.bucket.clone()),
+        key: event.map(|event| event.key.clone()),
+        version: event.and_then(|event| event.version.clone()),
+        event: event.map(|event| event.word.clone()),
     }
 }
 

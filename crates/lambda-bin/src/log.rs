@@ -8,7 +8,8 @@
 //! | field | meaning |
 //! | --- | --- |
 //! | `signal` | `finished`, `large-image` or `restarted`: a fact about one picture |
-//! | `request_id`, `function`, `cold_start` | the invocation |
+//! | `function` | the function's name, in every line where it has one |
+//! | `request_id`, `cold_start` | the invocation |
 //! | `bucket`, `key`, `version`, `event` | the object, and the event's own word |
 //! | `outcome`, `code`, `stage`, `error` | what became of it, and why |
 //! | `processing_time` | milliseconds, a number |
@@ -38,6 +39,7 @@ const MAX_ERROR_CHARS: usize = 1_000;
 pub struct Log {
     writer: Mutex<Box<dyn Write + Send>>,
     detail: LogLevel,
+    function: Option<String>,
     clock: fn() -> SystemTime,
 }
 
@@ -97,6 +99,8 @@ pub struct Line {
 struct Stamped<'a> {
     timestamp: String,
     level: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
     #[serde(flatten)]
     line: &'a Line,
 }
@@ -106,9 +110,6 @@ struct Stamped<'a> {
 pub struct Subject {
     /// The invocation's id.
     pub request_id: String,
-    /// The function's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub function: Option<String>,
     /// Whether it is the first invocation of this process.
     pub cold_start: bool,
     /// The object's bucket.
@@ -140,8 +141,16 @@ impl Log {
         Self {
             writer: Mutex::new(Box::new(writer)),
             detail,
+            function: None,
             clock,
         }
+    }
+
+    /// Every line names the function: by that field the metrics of two deployments are kept apart.
+    #[must_use]
+    pub fn of_function(mut self, function: Option<String>) -> Self {
+        self.function = function;
+        self
     }
 
     /// Writes a line, whatever the level of detail.
@@ -150,6 +159,7 @@ impl Log {
         let line = Stamped {
             timestamp: now.map(|now| format!("{now:.3}")).unwrap_or_default(),
             level: name(level),
+            function: self.function.as_deref(),
             line,
         };
         let Ok(mut bytes) = serde_json::to_vec(&line) else {

@@ -47,7 +47,9 @@ fn main() -> ExitCode {
 async fn run() -> ExitCode {
     let settings = Settings::from_env(|name| std::env::var(name).ok());
     let detail = settings.as_ref().map(|s| s.log_level).unwrap_or_default();
-    let log = Arc::new(Log::new(io::stdout(), detail));
+    // Also where the settings are at fault: such a line must be counted for its own deployment.
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok();
+    let log = Arc::new(Log::new(io::stdout(), detail).of_function(function));
     speak_up(&log, detail);
     let settings = settings.map_err(|error| error.to_string());
     let handler = match settings {
@@ -179,7 +181,6 @@ async fn set_up(settings: Settings, log: Arc<Log>) -> Result<Handler, String> {
         output,
         rules,
         log,
-        function: settings.function.name,
         metrics,
         alerts,
         blocking: Arc::new(|work| {

@@ -97,8 +97,9 @@ impl World {
             },
             sources: Box::new(move |_| sources.clone()),
             output: Arc::new(output.clone()),
-            log: Arc::new(Log::new(lines.clone(), LogLevel::Critical)),
-            function: Some("mill".to_owned()),
+            log: Arc::new(
+                Log::new(lines.clone(), LogLevel::Critical).of_function(Some("mill".to_owned())),
+            ),
             metrics: None,
             alerts: Some(alerts.clone()),
             blocking: Arc::new(|work| work()),
