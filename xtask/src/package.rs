@@ -141,7 +141,10 @@ fn build(how: How) -> Result<PathBuf, Failure> {
             let mut command = cargo();
             // Without the flag it would install a target by itself: that is the person's own business.
             command.args(["lambda", "build", "--arm64", "--skip-target-check"]);
-            (command, target.join("lambda/bootstrap/bootstrap"))
+            // Its own default is where the other build's binary lies.
+            let folder = target.join("lambda-arm64");
+            command.arg("--lambda-dir").arg(&folder);
+            (command, folder.join("bootstrap/bootstrap"))
         }
     };
     let status = command.args(WHAT).stdin(Stdio::null()).status();

@@ -98,8 +98,6 @@ impl S3Store {
             "a key in a bucket can't be empty"
         } else if place.len() > LONGEST_KEY {
             "a key in a bucket holds 1,024 bytes at most, the store's prefix included"
-        } else if place.split('/').any(|part| part == "." || part == "..") {
-            "a part of a key that is '.' or '..' does not survive in a URL"
         } else {
             return Ok(place);
         };
@@ -360,6 +358,8 @@ impl BlobStore for S3Store {
                         // Another object is there, or none: services differ in what they say of a missing one.
                         self.look(key, &place).await
                     }
+                    // Somebody else deleted it at the same moment.
+                    Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(()),
                     Err(error) => Err(failed(key, error)),
                 }
             }

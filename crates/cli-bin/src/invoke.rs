@@ -4,12 +4,14 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context, bail};
 use pixmill::Recipe;
-use pixmill::ports::BlobStore;
-use pixmill::process::Removals;
+use pixmill::ports::{BlobStore, MetricSink};
+use pixmill::process::{Foreign, Removals};
+use pixmill::signal::Signal;
 use pixmill_lambda::handler::{Handler, Invocation, Means};
 use pixmill_lambda::log::Log;
 use pixmill_lambda::select::Rules;
@@ -36,9 +38,16 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
     if !args.uploads.is_dir() {
         bail!("--uploads {} is not a folder", args.uploads.display());
     }
+    if is_within(&args.output, &args.uploads) {
+        bail!(
+            "the output {} lies in the uploads, and renditions would be taken for uploads; choose another folder",
+            args.output.display()
+        );
+    }
     let sources: Arc<dyn BlobStore> = Arc::new(FolderStore::open_lazily(&args.uploads)?);
     let output = FolderStore::open_lazily(&args.output)?;
     output.clean_leftovers().await?;
+    let counter = Arc::new(Unwell::default());
     let handler = Handler {
         rules: Rules {
             upload_prefix: args.upload_prefix.clone(),
@@ -50,6 +59,7 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
         } else {
             Removals::Keep
         },
+        foreign: Foreign::Refuse,
         means: Means {
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             speed: 1.0,
@@ -58,7 +68,7 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
         sources: Box::new(move |_| sources.clone()),
         output: Arc::new(output),
         log: Arc::new(Log::new(io::stderr(), LogLevel::Info)),
-        metrics: None,
+        metrics: Some(counter.clone()),
         alerts: None,
         blocking: Arc::new(|work| {
             tokio::task::spawn_blocking(work);
@@ -75,11 +85,13 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
     match answer {
         Ok(reply) => {
             writeln!(out, "{reply:#}")?;
-            Ok(if is_all_well(&reply) {
-                Ended::Well
-            } else {
-                Ended::WithTrouble
-            })
+            Ok(
+                if is_all_well(&reply) && counter.0.load(Ordering::Relaxed) == 0 {
+                    Ended::Well
+                } else {
+                    Ended::WithTrouble
+                },
+            )
         }
         // What Lambda would take for a failed invocation, and send again.
         Err(unsettled) => {
@@ -87,6 +99,16 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
             Ok(Ended::WithTrouble)
         }
     }
+}
+
+/// Whether `inner`, which may not be there yet, is `outer` or lies below it.
+fn is_within(inner: &Path, outer: &Path) -> bool {
+    let Ok(outer) = outer.canonicalize() else {
+        return false;
+    };
+    let there = std::path::absolute(inner).unwrap_or_else(|_| inner.to_owned());
+    let nearest = there.ancestors().find_map(|path| path.canonicalize().ok());
+    nearest.is_some_and(|nearest| nearest.starts_with(outer))
 }
 
 fn read_event(path: &Path) -> anyhow::Result<Value> {
@@ -105,7 +127,7 @@ fn read_event(path: &Path) -> anyhow::Result<Value> {
         .with_context(|| format!("the event {} is not JSON", path.display()))
 }
 
-/// Whether a reply of any form speaks of no rejected picture and of nothing that must come again.
+/// Whether a reply of any form speaks of nothing that must come again.
 fn is_all_well(reply: &Value) -> bool {
     let nothing_failed = |name: &str| reply[name].as_array().is_none_or(Vec::is_empty);
     let all_succeeded = reply["results"].as_array().is_none_or(|results| {
@@ -113,5 +135,19 @@ fn is_all_well(reply: &Value) -> bool {
             .iter()
             .all(|result| result["resultCode"] == "Succeeded")
     });
-    nothing_failed("batchItemFailures") && all_succeeded && reply["outcomes"]["rejected"].is_null()
+    nothing_failed("batchItemFailures") && all_succeeded
+}
+
+/// Counts pictures that were rejected or failed: a queue's reply is silent about the former.
+#[derive(Default)]
+struct Unwell(AtomicU64);
+
+impl MetricSink for Unwell {
+    fn record(&self, signal: &Signal<'_>) {
+        if let Signal::Finished(job) = signal
+            && job.outcome.error().is_some()
+        {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

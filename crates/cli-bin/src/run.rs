@@ -255,14 +255,14 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         let written = metrics.write(path);
         written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
     }
-    let counts = report.finish()?;
+    let (counts, deferred) = report.finish()?;
     if let Some(alert) = after_run(&counts, args.alert_above) {
         let sent = ConsoleAlerts::new(io::stderr()).send(&alert).await;
         sent.map_err(|error| anyhow::anyhow!("the alert can't be printed: {error}"))?;
     }
     Ok(if interrupted.load(Ordering::Relaxed) {
         Ended::Stopped
-    } else if counts.rejected + counts.failed > 0 {
+    } else if counts.rejected + counts.failed > 0 || deferred > 0 {
         Ended::WithTrouble
     } else {
         Ended::Well
@@ -390,6 +390,8 @@ struct Report<'a> {
     inputs: usize,
     renditions: u64,
     bytes: u64,
+    /// Variants that memory did not allow for.
+    deferred: usize,
     began: Instant,
 }
 
@@ -402,6 +404,7 @@ impl<'a> Report<'a> {
             inputs,
             renditions: 0,
             bytes: 0,
+            deferred: 0,
             began: Instant::now(),
         }
     }
@@ -418,6 +421,8 @@ impl<'a> Report<'a> {
         }
         self.renditions += made.0;
         self.bytes += made.1;
+        let deferred = deferred(&ran.outcome);
+        self.deferred += deferred.len();
         if self.args.work.json {
             let key = ran.key.as_deref().unwrap_or(&ran.name);
             let mut line = outcome_line(key, &ran.outcome, Some(ran.milliseconds));
@@ -439,6 +444,12 @@ impl<'a> Report<'a> {
                         made.0, ran.milliseconds
                     ));
                 }
+                for variant in &deferred {
+                    let name = format!("{name} ({variant})");
+                    self.progress.say(&format!(
+                        "put off {name}: there was not enough memory for it; try again with more --memory or fewer --jobs"
+                    ));
+                }
                 if self.args.verbose {
                     for warning in &done.manifest.warnings {
                         self.progress
@@ -458,7 +469,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    fn finish(self) -> io::Result<Counts> {
+    fn finish(self) -> io::Result<(Counts, usize)> {
         self.progress.clear();
         let mut out = io::stdout().lock();
         let counts = self.counts;
@@ -468,6 +479,7 @@ impl<'a> Report<'a> {
                 "inputs": self.inputs,
                 "renditions": self.renditions,
                 "written_bytes": self.bytes,
+                "deferred": self.deferred,
             });
             writeln!(out, "{summary}")?;
         } else {
@@ -489,9 +501,26 @@ impl<'a> Report<'a> {
                 "{} renditions, {size}, in {seconds:.1} s",
                 self.renditions
             )?;
+            if self.deferred > 0 {
+                writeln!(
+                    out,
+                    "{} renditions were put off for want of memory",
+                    self.deferred
+                )?;
+            }
         }
-        Ok(counts)
+        Ok((counts, self.deferred))
     }
+}
+
+/// The variants of a finished job that were put off.
+fn deferred(outcome: &Outcome) -> Vec<&str> {
+    let Outcome::Done(done) = outcome else {
+        return Vec::new();
+    };
+    let variants = done.manifest.variants.iter();
+    let deferred = variants.filter(|variant| variant.deferred.is_some());
+    deferred.map(|variant| variant.name.as_str()).collect()
 }
 
 fn shown_warning(warning: &Warning) -> String {

@@ -90,6 +90,26 @@ fn a_rejected_picture_is_settled_on_record_and_exits_1() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(reply(&output)["outcomes"], json!({ "rejected": 1 }));
     assert!(folder.path().join("out/failed/README.md.json").is_file());
+    // A queue's reply is silent about it; the exit code is not.
+    let batch = json!({ "Records": [message("m", &event)] });
+    let output = invoke(folder.path(), &batch, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(reply(&output), json!({ "batchItemFailures": [] }));
+}
+
+#[test]
+fn a_stranger_s_file_is_never_replaced() {
+    let folder = TempDir::new().expect("a folder");
+    let stranger = folder.path().join("out/logo.png/thumbnail.jpg");
+    fs::create_dir_all(stranger.parent().expect("a folder")).expect("a folder");
+    fs::write(&stranger, "mine").expect("a file can be written");
+    let output = invoke(
+        folder.path(),
+        &json!({ "bucket": "b", "key": "logo.png" }),
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read(&stranger).expect("still there"), b"mine");
 }
 
 #[test]
@@ -106,6 +126,27 @@ fn what_can_not_be_used_exits_2_and_says_why() {
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(words.contains("is not JSON"), "{words}");
+
+    let uploads = folder.path().join("uploads");
+    fs::create_dir(&uploads).expect("a folder");
+    let inside = uploads.join("out");
+    let (uploads, inside) = (
+        uploads.to_str().expect("plain"),
+        inside.to_str().expect("plain"),
+    );
+    fs::write(&not_json, "{}").expect("a file can be written");
+    let output = pixmill(&[
+        "invoke",
+        "--event",
+        event,
+        "--uploads",
+        uploads,
+        "-o",
+        inside,
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(words.contains("lies in the uploads"), "{words}");
 
     // A recipe by which two uploads could meet under one name.
     let recipe = folder.path().join("recipe.toml");

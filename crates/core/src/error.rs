@@ -293,6 +293,12 @@ pub enum Cause {
     /// A record in a store is not one that this engine can read.
     #[error("{0}")]
     Record(String),
+    /// A newer engine or recipe made what is there, and the source has changed since: it is for them
+    /// to make, and the request must reach them.
+    #[error(
+        "a newer engine or recipe revision made what is there, and the source has changed since; update this one, or make it anew with force"
+    )]
+    NewerWork,
     /// The same source failed before, by the same recipe and engine: it is not tried again.
     #[error("{message}")]
     FailedBefore {
@@ -345,6 +351,7 @@ impl Error {
             },
             Cause::Image(e) => e.code(),
             Cause::Name(_) => "name",
+            Cause::NewerWork => "newer-work",
             Cause::WorkerGone => "worker-gone",
             Cause::Record(_) => "record",
         }
@@ -357,7 +364,7 @@ impl Error {
             Cause::Store(e) => !matches!(e.kind(), StoreErrorKind::TooLarge { .. }),
             Cause::Image(e) => e.is_transient(),
             Cause::Name(_) | Cause::Record(_) | Cause::FailedBefore { .. } => false,
-            Cause::WorkerGone => true,
+            Cause::NewerWork | Cause::WorkerGone => true,
         }
     }
 }

@@ -15,8 +15,11 @@ use sha2::{Digest, Sha256};
 
 /// The longest part of a key (between slashes), in bytes: 255 on ext4, XFS, APFS and NTFS.
 pub const MAX_PART_BYTES: usize = 255;
-/// The longest key, in bytes: S3's limit.
-pub const MAX_KEY_BYTES: usize = 1024;
+/// The longest key that is written, in bytes: S3's limit of 1,024, and room for a prefix that a store
+/// puts before it.
+pub const MAX_KEY_BYTES: usize = 1024 - MAX_PREFIX_BYTES;
+/// The longest prefix that a store of renditions may put before its keys, in bytes.
+pub const MAX_PREFIX_BYTES: usize = 128;
 
 /// A pattern for keys: text with the tokens `{path}`, `{dir}`, `{stem}`, `{ext}`, `{variant}`,
 /// `{width}`, `{height}` and `{hash}`.
@@ -332,7 +335,7 @@ fn safe_part(part: &str) -> String {
     safe
 }
 
-/// Cuts parts over 255 bytes and keys over 1,024; what is cut gets a hash of the whole instead.
+/// Cuts parts over 255 bytes and keys over 896; what is cut gets a hash of the whole instead.
 fn shorten(key: &str) -> String {
     let parts: Vec<_> = key.split('/').map(shorten_part).collect();
     let key = parts.join("/");

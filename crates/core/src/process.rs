@@ -344,7 +344,15 @@ impl Processor {
             && !self.options.force
             && self.is_newer_work(manifest)
         {
-            return Ok(Pass::Settled(Outcome::Skipped(SkipReason::NewerWork)));
+            // Only what is finished may be left alone: a newer source is for the newer engine to make.
+            let now = self.source_head(&job.source, Stage::Plan).await?;
+            let made_from = manifest.store.source.as_ref().map(|object| &object.etag);
+            let is_current = now.as_ref().map(|head| &head.etag) == made_from;
+            return if is_current && manifest.state == State::Complete {
+                Ok(Pass::Settled(Outcome::Skipped(SkipReason::NewerWork)))
+            } else {
+                Err(Error::new(Stage::Plan, Cause::NewerWork))
+            };
         }
         if job.removal && self.is_gone(&job.source).await? {
             return self.remove(job, &before, memory).await;
@@ -439,7 +447,10 @@ impl Processor {
             return Ok(None);
         };
         let head = self.source_head(&job.source, Stage::Fetch).await?;
-        let same = head.is_some_and(|head| still_fails(&self.recipe, &record, &head.etag));
+        // A weak etag can stay the same although the content changed.
+        let same = head.is_some_and(|head| {
+            !head.etag.is_weak() && still_fails(&self.recipe, &record, &head.etag)
+        });
         Ok(same.then(|| Pass::Settled(Outcome::Rejected(known_failure(&record)))))
     }
 
@@ -706,6 +717,13 @@ impl Processor {
             .keys
             .extend(set.blobs.iter().map(|(key, _)| key.clone()));
         self.check_foreign(before, &set)?;
+        if set.blobs.is_empty() && before.manifest.as_ref() == Some(&set.manifest) {
+            // Put off once more: what is in place stays as it is.
+            return Ok(Pass::Settled(Outcome::Done(Box::new(Done {
+                manifest: set.manifest,
+                rendered: set.rendered,
+            }))));
+        }
         let started = Instant::now();
         let mut manifest_condition = before.manifest_condition();
         let something_is_there = before.manifest_etag.is_some() || !before.present.is_empty();
@@ -776,7 +794,7 @@ impl Processor {
         }
         let mut blobs = Vec::new();
         let mut variants = Vec::new();
-        let mut names = Vec::new();
+        let (mut tried, mut names) = (Vec::new(), Vec::new());
         let mut store = StoreRecord {
             source: Some(object_record(job, &source.head, old)),
             ..StoreRecord::default()
@@ -793,7 +811,7 @@ impl Processor {
             }
             let rendition = made[variant.name.as_str()];
             let digest = self.recipe.variant_digest(variant);
-            names.push(variant.name.clone());
+            tried.push(variant.name.clone());
             let mut record = VariantRecord {
                 name: variant.name.clone(),
                 digest,
@@ -809,6 +827,7 @@ impl Processor {
                     let blob = rendition_blob(job, variant, made, memory);
                     blobs.push((made_record.key.clone(), blob));
                     record.rendition = Some(made_record);
+                    names.push(variant.name.clone());
                 }
             }
             variants.push(record);
@@ -829,7 +848,7 @@ impl Processor {
                 revision: self.recipe.revision,
             },
             engine: engine(),
-            warnings: merge_warnings(old, rendered, &names, &self.recipe),
+            warnings: merge_warnings(old, rendered, &tried, &self.recipe),
             variants,
             pending: Vec::new(),
             replacing_for: None,
@@ -961,7 +980,12 @@ impl Processor {
             }
             Err(e) => return Err(Error::new(Stage::Record, e)),
         };
-        if source.is_some_and(|source| source.head.etag != now.etag) {
+        let is_another = match source {
+            Some(source) => source.head.etag != now.etag,
+            // It was never read, because it is too large: if that is no longer so, it is another one.
+            None => now.size <= self.recipe.limits.input_bytes,
+        };
+        if is_another {
             return Ok(Pass::Again(Stage::Record));
         }
         self.mark_replaced(job, before, source, &now, &error)

@@ -36,14 +36,18 @@ use crate::recipe::{
 pub const RENDER_REVISION: u32 = 1;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
-const CODECS: [(&str, &str); 7] = [
-    ("fast_image_resize", "6.1.0"),
-    ("gif", "0.14.2"),
-    ("image", "0.25.10"),
-    ("image-webp", "0.2.4"),
-    ("moxcms", "0.8.1"),
-    ("png", "0.18.1"),
-    ("tiff", "0.11.3"),
+const CODECS: [(&str, &str, bool); 7] = [
+    ("fast_image_resize", "6.1.0", true),
+    ("gif", "0.14.2", cfg!(feature = "gif")),
+    (
+        "image",
+        "0.25.10",
+        cfg!(any(feature = "gif", feature = "bmp", feature = "webp")),
+    ),
+    ("image-webp", "0.2.4", cfg!(feature = "webp")),
+    ("moxcms", "0.8.1", true),
+    ("png", "0.18.1", cfg!(feature = "png")),
+    ("tiff", "0.11.3", cfg!(feature = "tiff")),
 ];
 
 /// What makes the renditions: the render revision, and every codec with its version.
@@ -51,7 +55,9 @@ pub fn engine() -> EngineRecord {
     let linked = pixmill_codecs::versions()
         .into_iter()
         .map(|(name, version)| (name.to_owned(), version));
-    let pure = CODECS.map(|(name, version)| (name.to_owned(), version.to_owned()));
+    // Only what is built in: an engine that learns a format is another engine.
+    let pure = CODECS.into_iter().filter(|(.., is_built_in)| *is_built_in);
+    let pure = pure.map(|(name, version, _)| (name.to_owned(), version.to_owned()));
     EngineRecord {
         render_revision: RENDER_REVISION,
         codecs: linked.chain(pure).collect(),
@@ -267,6 +273,9 @@ pub fn render_variants(
             plans,
         } = admit(bytes, recipe, variants, options)?;
 
+        if !plans.is_empty() && plans.iter().all(Plan::is_put_off) {
+            return Ok(nothing_but_put_off(info, &plans));
+        }
         stage.set(Stage::Decode);
         options.stop.check()?;
         let began = Instant::now();
@@ -338,6 +347,12 @@ struct Plan<'a> {
     left_out: Option<LeftOut>,
 }
 
+impl Plan<'_> {
+    fn is_put_off(&self) -> bool {
+        matches!(self.left_out, Some(LeftOut::ForNow(_)))
+    }
+}
+
 /// Why a variant is not made.
 enum LeftOut {
     /// This source can't have it.
@@ -376,13 +391,23 @@ fn admit<'a>(
             .iter_mut()
             .filter(|plan| plan.left_out.is_none() && !plan.variant.required);
         let costliest = optional.max_by_key(|plan| predict::encoding_time(plan, &info));
-        costliest.ok_or(short.clone())?.left_out = Some(LeftOut::ForNow(short.to_string()));
+        let why = put_off_for(&short);
+        costliest.ok_or(short)?.left_out = Some(LeftOut::ForNow(why));
     }
     Ok(Admitted {
         info,
         header,
         plans,
     })
+}
+
+/// Without figures: a manifest must not hold what the clock said.
+fn put_off_for(short: &ImageError) -> String {
+    let what = match short {
+        ImageError::OutOfMemory { .. } => "memory",
+        _ => "time",
+    };
+    format!("there was not enough {what} for it")
 }
 
 /// Whether the memory and the time that are left will do for these plans, as far as can be foretold.
@@ -393,6 +418,10 @@ fn within_means(
     plans: &[Plan<'_>],
     options: &RenderOptions,
 ) -> Result<(), ImageError> {
+    if plans.iter().all(Plan::is_put_off) {
+        // Nothing is left to make, so nothing is needed.
+        return Ok(());
+    }
     let threads = options.threads.get();
     let prediction = predict::of_plans(info, source_bytes, recipe, threads, plans);
     if let Some(max) = options.memory
@@ -593,6 +622,7 @@ fn draw_all(
         let shares = Shares::of(&phase, plans);
         let done = parallel::run(phase.len(), options.threads.get(), |job| {
             let plan = &plans[phase[job]];
+            options.stop.check()?;
             let drawn = shares.drawn(phase[job], || draw(source, &picture, plan));
             draw_one(source, &picture, plan, drawn, carried, &options.stop)
         });
@@ -798,6 +828,23 @@ fn skipped(variant: &Variant, why: String) -> Output {
             variant: variant.name.clone(),
             result: RenditionResult::Skipped(why),
         },
+    }
+}
+
+/// A picture that need not be decoded: there is no time or memory for anything of it.
+fn nothing_but_put_off(info: Info, plans: &[Plan<'_>]) -> Renditions {
+    let outputs = plans.iter().filter_map(|plan| match &plan.left_out {
+        Some(LeftOut::ForNow(why)) => Some(deferred(plan.variant, why.clone())),
+        _ => None,
+    });
+    let (renditions, warnings): (Vec<_>, Vec<_>) = outputs
+        .map(|output| (output.rendition, output.warnings))
+        .unzip();
+    Renditions {
+        info,
+        renditions,
+        warnings: warnings.concat(),
+        stages: Vec::new(),
     }
 }
 

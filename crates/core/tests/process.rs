@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use pixmill::error::{ImageError, Stage};
+use futures_util::stream::BoxStream;
+use pixmill::error::{ImageError, Stage, StoreError};
 use pixmill::job::Job;
 use pixmill::manifest::{Manifest, State};
 use pixmill::memory::MemoryStore;
 use pixmill::outcome::{Outcome, SkipReason};
-use pixmill::ports::{Blob, BlobStore, Condition};
+use pixmill::ports::{Blob, BlobStore, Condition, Fetched, Head, Listed};
 use pixmill::process::{MARKER, ProcessOptions, Processor};
 use pixmill::recipe::Recipe;
 use pixmill::render::Stop;
@@ -190,13 +191,24 @@ fn what_there_is_no_time_for_is_put_off_and_made_by_the_next_job() {
         .deferred
         .as_deref()
         .expect("the reason");
-    assert!(why.contains("ms are left"), "{why}");
+    assert_eq!(
+        why, "there was not enough time for it",
+        "no figures: they hold a clock"
+    );
     assert_eq!(manifest.warnings.len(), 1);
 
-    // Nothing has changed: again only what could be made, and nothing is vouched for.
-    let again = world.process_with(&Job::new("a.png"), hurried);
-    assert_eq!(again.word(), "done");
-    assert_eq!(world.manifest("a.png").state, State::Incomplete);
+    // Nothing has changed, and there is not even time to decode it: nothing is touched.
+    let writes = world.output.inner().writes();
+    let hopeless = ProcessOptions {
+        speed: 0.000_000_1,
+        ..hurried
+    };
+    let Outcome::Done(again) = world.process_with(&Job::new("a.png"), hopeless) else {
+        panic!("nothing that is required is missing");
+    };
+    assert!(again.rendered.is_empty(), "{:?}", again.rendered);
+    assert_eq!(world.manifest("a.png"), manifest);
+    assert_eq!(world.output.inner().writes(), writes);
 
     let Outcome::Done(done) = world.process(&Job::new("a.png")) else {
         panic!("there is time now");
@@ -279,4 +291,111 @@ fn a_job_that_runs_out_of_time_fails_at_the_stage_that_it_had_reached() {
     }
     let words = ImageError::Stopped.to_string();
     assert!(words.contains("deadline"), "{words}");
+}
+
+/// A store of sources whose object is replaced right after its n-th call.
+struct Replaced {
+    store: MemoryStore,
+    calls: std::sync::atomic::AtomicUsize,
+    after: usize,
+    with: Vec<u8>,
+}
+
+#[async_trait::async_trait]
+impl BlobStore for Replaced {
+    async fn get(
+        &self,
+        key: &str,
+        max_bytes: u64,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<Fetched, StoreError> {
+        let result = self.store.get(key, max_bytes, range).await;
+        self.count(key);
+        result
+    }
+
+    async fn head(&self, key: &str) -> Result<Head, StoreError> {
+        let result = self.store.head(key).await;
+        self.count(key);
+        result
+    }
+
+    async fn put(&self, key: &str, blob: Blob, condition: Condition) -> Result<Head, StoreError> {
+        self.store.put(key, blob, condition).await
+    }
+
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, StoreError>> {
+        self.store.list(prefix)
+    }
+
+    async fn delete(&self, key: &str, condition: Condition) -> Result<(), StoreError> {
+        self.store.delete(key, condition).await
+    }
+}
+
+impl Replaced {
+    fn count(&self, key: &str) {
+        use std::sync::atomic::Ordering;
+        if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.after {
+            self.store.insert(key, self.with.clone());
+        }
+    }
+}
+
+#[test]
+fn a_good_source_that_takes_the_place_of_one_too_large_is_never_called_too_large() {
+    for after in 1..=3 {
+        let sources = MemoryStore::new();
+        sources.insert("a.png", vec![0; 5_000]);
+        let good = photo(20, 10).png();
+        let replaced = Replaced {
+            store: sources,
+            calls: 0.into(),
+            after,
+            with: good.clone(),
+        };
+        let output = MemoryStore::new();
+        let limited = RECIPE.replace("version = 1", "version = 1\n[limits]\ninput_bytes = 4000");
+        assert!(good.len() < 4_000);
+        let recipe = Recipe::from_toml(&limited).expect("a good recipe");
+        let processor = Processor::new(Arc::new(replaced), Arc::new(output.clone()), recipe);
+        // The event of the first source, then that of the second.
+        for _ in 0..2 {
+            let done = processor.process(&Job::new("a.png")).now_or_never();
+            done.expect("nothing waits here");
+        }
+        let manifest = output
+            .read("a.png/manifest.json")
+            .expect("a good source is made");
+        let manifest = Manifest::from_json("a.png", &manifest.bytes).expect("a good manifest");
+        assert_eq!(
+            (manifest.state, manifest.replaced_by),
+            (State::Complete, None)
+        );
+        assert_eq!(output.read("failed/a.png.json"), None, "after call {after}");
+    }
+}
+
+#[test]
+fn an_older_recipe_leaves_finished_work_alone_and_gives_back_what_is_newer() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    let (sources, output) = (world.sources.clone(), world.output.clone());
+    let newer = RECIPE.replace("version = 1", "version = 1\nrevision = 2");
+    let newer = Recipe::from_toml(&newer).expect("a good recipe");
+    let newer = Processor::new(Arc::new(sources), Arc::new(output), newer);
+    let made = newer.process(&Job::new("a.png")).now_or_never();
+    assert_eq!(made.expect("an answer").word(), "done");
+    // An old sandbox gets a duplicate, then the event of a new upload.
+    let outcome = world.process(&Job::new("a.png"));
+    assert!(
+        matches!(outcome, Outcome::Skipped(SkipReason::NewerWork)),
+        "{outcome:?}"
+    );
+    world.sources.inner().insert("a.png", photo(10, 20).png());
+    let outcome = world.process(&Job::new("a.png"));
+    assert_eq!(
+        (outcome.word(), outcome.code()),
+        ("failed", Some("newer-work"))
+    );
 }

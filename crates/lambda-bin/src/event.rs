@@ -377,7 +377,7 @@ fn notification(record: &Value, at: &Place) -> Result<Entry, EventError> {
         version: optional(object, "versionId"),
         etag: etag(object, "eTag"),
         size: object["size"].as_u64(),
-        sequencer: optional(object, "sequencer"),
+        sequencer: sequencer(object),
         word: bounded_word(name),
         change,
     }))
@@ -398,7 +398,7 @@ fn from_event_bridge(event: &Value, word: &str, at: &Place) -> Result<Entry, Eve
         version: optional(object, "version-id"),
         etag: etag(object, "etag"),
         size: object["size"].as_u64(),
-        sequencer: optional(object, "sequencer"),
+        sequencer: sequencer(object),
         word: bounded_word(word),
         change,
     }))
@@ -451,8 +451,15 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 
 /// For what is good to know and not needed: anything but text counts as absent.
 fn optional(value: &Value, name: &str) -> Option<String> {
-    let text = text(value, name).filter(|text| !text.is_empty());
+    let is_fit = |text: &&str| !text.is_empty() && text.len() <= MAX_KEY_BYTES;
+    let text = text(value, name).filter(is_fit);
     text.map(str::to_owned)
+}
+
+/// Hexadecimal digits, as S3 writes it; anything else is no place in an order.
+fn sequencer(object: &Value) -> Option<String> {
+    let is_fit = |text: &String| text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    optional(object, "sequencer").filter(is_fit)
 }
 
 fn etag(object: &Value, name: &str) -> Option<String> {

@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, select};
 use pixmill::alert::{Alert, Channel};
 use pixmill::job::Job;
+use pixmill::manifest::State;
 use pixmill::outcome::Outcome;
 use pixmill::ports::{AlertSink, BlobStore, MetricSink};
-use pixmill::process::{ProcessOptions, Processor, Removals, Work};
+use pixmill::process::{Foreign, ProcessOptions, Processor, Removals, Work};
 use pixmill::recipe::Recipe;
 use pixmill::render::Stop;
 use pixmill::signal::Signal;
@@ -26,6 +29,9 @@ use crate::settings::LogLevel;
 
 /// What is kept free before the runtime would end the process: the answer has to reach it.
 pub const ANSWER_RESERVE: Duration = Duration::from_millis(600);
+
+/// What is kept free for the answer where alerts are still being sent.
+const ALERT_RESERVE: Duration = Duration::from_millis(300);
 
 /// What is kept free beyond that for writing what was rendered: a tenth of the time, within these.
 const PUBLISH_RESERVE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3));
@@ -63,6 +69,8 @@ pub struct Handler {
     pub recipe: Recipe,
     /// What happens to renditions whose source is gone.
     pub removals: Removals,
+    /// What happens where something lies that is not ours.
+    pub foreign: Foreign,
     /// What one job may use.
     pub means: Means,
     /// The store of sources for a bucket, its prefix taken into account.
@@ -82,8 +90,7 @@ pub struct Handler {
 }
 
 /// A future that is ready once the instant has passed; the executor's own.
-pub type Timer =
-    Box<dyn Fn(Instant) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub type Timer = Box<dyn Fn(Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What one record came to, for the reply and for those who are told.
 struct Told {
@@ -128,17 +135,27 @@ impl Handler {
                 } else {
                     format!("{}/{number}", invocation.request_id)
                 };
-                number += 1;
-                let told = self.settle(entry, invocation, request).await;
+                let told = self.settle(entry, invocation, request, number).await;
                 verdicts.push(told.verdict);
                 troubles.extend(told.trouble);
+                number += 1;
             }
             answered.push(Answered {
                 id: message.id,
                 verdicts,
             });
         }
-        self.tell(&troubles, invocation).await;
+        let telling = pin!(self.tell(&troubles, invocation));
+        match invocation.deadline {
+            None => telling.await,
+            // The reply is worth more than the alert: without it the whole batch would come again.
+            Some(deadline) => {
+                let last = deadline.checked_sub(ALERT_RESERVE).unwrap_or(deadline);
+                if let Either::Right(_) = select(telling, (self.timer)(last)).await {
+                    self.log_untold(invocation, "there was no time left for it");
+                }
+            }
+        }
         reply(&form, &answered)
     }
 
@@ -148,6 +165,7 @@ impl Handler {
         entry: &Result<Entry, EventError>,
         invocation: &Invocation,
         request: String,
+        number: usize,
     ) -> Told {
         let event = match entry {
             Ok(Entry::Object(event)) => event,
@@ -170,7 +188,14 @@ impl Handler {
                 let mut job = job.with_request(request);
                 job.sequencer.clone_from(&event.sequencer);
                 let outcome = self.process(&job, event, &subject, invocation).await;
-                Told::of(&outcome, event)
+                let mut told = Told::of(&outcome, event);
+                if number > 0 && is_put_off(&outcome) {
+                    // Its neighbours had used the time: alone it may have enough.
+                    told.verdict = Verdict::Retry {
+                        reason: "some variants were put off for want of time".to_owned(),
+                    };
+                }
+                told
             }
         }
     }
@@ -201,6 +226,7 @@ impl Handler {
             speed: self.means.speed,
             memory: self.means.memory,
             removals: self.removals,
+            foreign: self.foreign,
             stop: invocation.deadline.map(stop_before).unwrap_or_default(),
             ..ProcessOptions::default()
         };
@@ -295,18 +321,22 @@ impl Handler {
         for troubles in by_channel.values() {
             let alert = alert(troubles, invocation);
             if let Err(error) = alerts.send(&alert).await {
-                self.log.always(
-                    LogLevel::Error,
-                    &Line {
-                        message: "Error sending alert",
-                        subject: Some(subject(invocation, None)),
-                        code: Some("alert".to_owned()),
-                        error: Some(one_line(&error.to_string(), 300)),
-                        ..Line::default()
-                    },
-                );
+                self.log_untold(invocation, &error.to_string());
             }
         }
+    }
+
+    fn log_untold(&self, invocation: &Invocation, words: &str) {
+        self.log.always(
+            LogLevel::Error,
+            &Line {
+                message: "Error sending alert",
+                subject: Some(subject(invocation, None)),
+                code: Some("alert".to_owned()),
+                error: Some(one_line(words, 300)),
+                ..Line::default()
+            },
+        );
     }
 }
 
@@ -373,6 +403,13 @@ fn alert(troubles: &[&Trouble], invocation: &Invocation) -> Alert {
         channel: first.channel,
         subject,
         body: lines.join("\n"),
+    }
+}
+
+fn is_put_off(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Done(done) => done.manifest.state == State::Incomplete,
+        _ => false,
     }
 }
 

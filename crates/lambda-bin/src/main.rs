@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use std::{fs, panic, thread};
 
+use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pixmill::ports::{AlertSink, BlobStore, MetricSink};
+use pixmill::process::{Foreign, Work};
 use pixmill::recipe::Recipe;
 use pixmill_aws::{EmbeddedMetrics, S3Store, SnsAlerts};
 use pixmill_lambda::handler::{Handler, Invocation, Means, OpenSources};
-use pixmill_lambda::log::{Line, Log};
+use pixmill_lambda::log::{Line, Log, Subject};
 use pixmill_lambda::settings::{LogLevel, Metrics, RecipeFrom, Settings};
 use serde_json::{Value, json};
 
@@ -96,8 +99,10 @@ fn speak_up(log: &Arc<Log>, detail: LogLevel) {
     let log = log.clone();
     panic::set_hook(Box::new(move |info| {
         let words = info.to_string();
+        // A decoder's panic is fenced and gets its own ERROR line, with the picture's name; what nobody
+        // fences gets one in `serve`.
         log.always(
-            LogLevel::Error,
+            LogLevel::Warning,
             &Line {
                 message: "Panicked",
                 code: Some("panic".to_owned()),
@@ -176,6 +181,7 @@ async fn set_up(settings: Settings, log: Arc<Log>) -> Result<Handler, String> {
     Ok(Handler {
         recipe,
         removals: settings.removals,
+        foreign: Foreign::Replace,
         means: means(settings.function.memory_mb),
         sources: kept(move |bucket| open(bucket, &upload_prefix)),
         output,
@@ -183,9 +189,7 @@ async fn set_up(settings: Settings, log: Arc<Log>) -> Result<Handler, String> {
         log,
         metrics,
         alerts,
-        blocking: Arc::new(|work| {
-            tokio::task::spawn_blocking(work);
-        }),
+        blocking: one_at_a_time(),
         timer: Box::new(|at| Box::pin(tokio::time::sleep_until(at.into()))),
     })
 }
@@ -208,6 +212,19 @@ async fn recipe(
     settings
         .recipe_from(&text)
         .map_err(|error| error.to_string())
+}
+
+/// Runs blocking work in threads of its own, one piece at a time: what an invocation before had to give
+/// up may still be running, and a picture was admitted for all the memory that there is.
+fn one_at_a_time() -> Arc<dyn Fn(Work) + Send + Sync> {
+    let turn = Arc::new(Mutex::new(()));
+    Arc::new(move |work| {
+        let turn = turn.clone();
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            work();
+        });
+    })
 }
 
 /// One store a bucket, kept: it remembers what it learned of its bucket.
@@ -255,22 +272,51 @@ async fn serve(handler: Handler) -> Result<(), lambda_runtime::Error> {
             cold_start: cold.swap(false, Ordering::Relaxed),
         };
         async move {
-            let answer = handler.handle(&event.payload, &invocation).await;
-            answer.map_err(|unsettled| Diagnostic {
-                error_type: "Pixmill.Unsettled".to_owned(),
-                error_message: unsettled.to_string(),
-            })
+            let answer = AssertUnwindSafe(handler.handle(&event.payload, &invocation));
+            match answer.catch_unwind().await {
+                Ok(answer) => answer.map_err(|unsettled| Diagnostic {
+                    error_type: "Pixmill.Unsettled".to_owned(),
+                    error_message: unsettled.to_string(),
+                }),
+                Err(_) => Err(panicked(&handler.log, &invocation)),
+            }
         }
     });
     lambda_runtime::run(answer).await
 }
 
-/// The runtime's deadline (milliseconds since 1970) on the clock that does not jump.
+/// A fault of this program; the hook has logged the panic's own words.
+fn panicked(log: &Log, invocation: &Invocation) -> Diagnostic {
+    let words = "the function panicked: this is a fault in Pixmill; the line before says where";
+    log.always(
+        LogLevel::Critical,
+        &Line {
+            message: "Error handling event",
+            subject: Some(Subject {
+                request_id: invocation.request_id.clone(),
+                cold_start: invocation.cold_start,
+                ..Subject::default()
+            }),
+            code: Some("panic".to_owned()),
+            error: Some(words.to_owned()),
+            ..Line::default()
+        },
+    );
+    Diagnostic {
+        error_type: "Pixmill.Panic".to_owned(),
+        error_message: words.to_owned(),
+    }
+}
+
+/// The runtime's deadline (milliseconds since 1970) on the clock that does not jump. None where it makes
+/// no sense: emulators have been seen to send a duration.
 fn instant_of(deadline_ms: u64) -> Option<Instant> {
     let deadline = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(deadline_ms))?;
-    let left = deadline
-        .duration_since(SystemTime::now())
-        .unwrap_or_default();
+    let left = match deadline.duration_since(SystemTime::now()) {
+        Ok(left) => left,
+        Err(past) if past.duration() < Duration::from_hours(24) => Duration::ZERO,
+        Err(_) => return None,
+    };
     Instant::now().checked_add(left)
 }
 

@@ -28,6 +28,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use pixmill::key::MAX_PREFIX_BYTES;
 use pixmill::process::Removals;
 use pixmill::recipe::{DEFAULT_RECIPE, Recipe};
 
@@ -172,14 +173,12 @@ impl Settings {
         };
         let rules = env.rules();
         let failed_prefix = env.failed_prefix();
+        let removals = env.removals(&rules);
         let settings = Self {
             recipe: env.recipe(failed_prefix.as_deref()),
             failed_prefix,
             rules,
-            removals: env.choice(
-                "REMOVALS",
-                &[("keep", Removals::Keep), ("delete", Removals::Delete)],
-            ),
+            removals,
             log_level: env.log_level(),
             metrics: env.choice(
                 "METRICS",
@@ -287,6 +286,15 @@ impl Reader<'_> {
             include: self.patterns("INCLUDE"),
             exclude: self.patterns("EXCLUDE"),
         };
+        if rules.processed_prefix.len() > MAX_PREFIX_BYTES {
+            self.problem(
+                "PROCESSED_PREFIX",
+                format!(
+                    "{} bytes; at most {MAX_PREFIX_BYTES}, so that every key has room behind it",
+                    rules.processed_prefix.len()
+                ),
+            );
+        }
         let (from, to) = (self.value("UPLOAD_PREFIX"), self.value("PROCESSED_PREFIX"));
         let apart = match (&from, &to) {
             (Some(from), Some(to)) => !from.starts_with(to) && !to.starts_with(from),
@@ -302,6 +310,20 @@ impl Reader<'_> {
             );
         }
         rules
+    }
+
+    fn removals(&mut self, rules: &Rules) -> Removals {
+        let removals = self.choice(
+            "REMOVALS",
+            &[("keep", Removals::Keep), ("delete", Removals::Delete)],
+        );
+        if removals == Removals::Delete && rules.upload_bucket.is_none() {
+            self.problem(
+                "REMOVALS",
+                "set UPLOAD_BUCKET too: otherwise a removal in any bucket would take the renditions of another bucket's upload of the same name",
+            );
+        }
+        removals
     }
 
     fn patterns(&mut self, variable: &'static str) -> Patterns {

@@ -14,7 +14,7 @@ use pixmill::error::StoreErrorKind;
 use pixmill::manifest::{FailureRecord, Manifest, State};
 use pixmill::memory::{MemoryStore, RecordingAlerts};
 use pixmill::ports::{BlobStore, Condition};
-use pixmill::process::Removals;
+use pixmill::process::{Foreign, Removals};
 use pixmill::recipe::Recipe;
 use pixmill_lambda::handler::{Handler, Invocation, Means};
 use pixmill_lambda::log::Log;
@@ -90,6 +90,7 @@ impl World {
             },
             recipe: Recipe::from_toml(RECIPE).expect("a good recipe"),
             removals: Removals::Keep,
+            foreign: Foreign::Replace,
             means: Means {
                 threads: NonZeroUsize::MIN,
                 speed: 1.0,
@@ -695,4 +696,66 @@ async fn a_store_that_never_answers_is_given_up_before_the_runtime_ends_the_proc
         (&line["outcome"], &line["stage"]),
         (&json!("failed"), &json!("fetch"))
     );
+}
+
+#[tokio::test]
+async fn in_a_batch_what_its_neighbours_left_no_time_for_comes_again_and_alone_it_is_settled() {
+    let recipe = RECIPE.replace("width = 2", "width = 2\n").replace(
+        "name = \"same\"\nformat = \"png\"",
+        "name = \"same\"\nformat = \"webp\"\nrequired = false",
+    );
+    let world = World::with(|handler| {
+        handler.recipe = Recipe::from_toml(&recipe).expect("a good recipe");
+        // So slow that minutes do for the small variant and not for the other.
+        handler.means.speed = 0.000_07;
+    });
+    for key in ["a.png", "b.png"] {
+        world.upload(key, photo(400, 400).png());
+    }
+    let messages = ["a", "b"].map(|id| (id.to_owned(), created(&format!("{id}.png"), "01")));
+    let reply = world.handle(&batch(&messages)).await.expect("a reply");
+    assert_eq!(failed_ids(&reply), BTreeSet::from(["b".to_owned()]));
+    let lines = world.lines.all();
+    assert_eq!(lines[0]["message"], "Processed in part", "{}", lines[0]);
+    assert_eq!(
+        (&lines[0]["level"], &lines[0]["deferred"]),
+        (&json!("WARN"), &json!(["same"]))
+    );
+    for key in ["a.png", "b.png"] {
+        let manifest = world.manifest(key).expect("what could be made is there");
+        assert_eq!(
+            (manifest.state, manifest.renditions().count()),
+            (State::Incomplete, 1)
+        );
+    }
+}
+
+/// Nobody is ever told.
+struct Hanging;
+
+#[async_trait::async_trait]
+impl pixmill::ports::AlertSink for Hanging {
+    async fn send(&self, _: &pixmill::alert::Alert) -> Result<(), pixmill::error::BoxError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_hangs_never_costs_the_reply() {
+    let world = World::with(|handler| handler.alerts = Some(Arc::new(Hanging)));
+    world.upload("bad.png", b"not a picture".to_vec());
+    let invocation = Invocation {
+        deadline: Some(Instant::now() + Duration::from_millis(900)),
+        ..invocation("r")
+    };
+    let event = batch(&[("m".to_owned(), created("bad.png", "01"))]);
+    let reply = world
+        .handler
+        .handle(&event, &invocation)
+        .await
+        .expect("a reply");
+    assert!(failed_ids(&reply).is_empty());
+    assert!(Instant::now() < invocation.deadline.expect("one"));
+    let lines = world.lines.all();
+    assert_eq!(lines[1]["message"], "Error sending alert");
 }

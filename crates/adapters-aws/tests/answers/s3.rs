@@ -372,11 +372,11 @@ async fn a_listing_that_fails_ends_with_the_error() {
 }
 
 #[tokio::test]
-async fn a_key_that_a_url_would_bend_or_s3_can_t_hold_is_never_asked_for() {
+async fn a_key_that_s3_can_t_hold_is_never_asked_for() {
     let network = Network::answering([object("")]);
     let store = store(&network).await;
     let long = "x".repeat(1022);
-    for key in ["", ".", "..", "../cat.png", "a/./b", "a/..", &long] {
+    for key in ["", &long] {
         for error in [
             store.head(key).await.map(|_| ()).expect_err("refused"),
             store
