@@ -9,6 +9,7 @@ use pixmill::manifest::{FailureRecord, Manifest, State};
 use pixmill::memory::MemoryStore;
 use pixmill::recipe::Recipe;
 use pixmill::render::{RenditionResult, render};
+use pixmill_testkit::names::awkward;
 use pixmill_testkit::pictures::photo;
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::events::{created, given_back, notification, queue_message};
@@ -320,6 +321,39 @@ fn no_name_of_an_object_can_forge_a_line() {
         assert_eq!(lines[before]["key"], json!(key));
         assert_eq!(lines[before]["level"], "ERROR");
     }
+}
+
+#[test]
+fn uploads_of_awkward_names_are_processed_and_traceable_behind_the_longest_prefix() {
+    let prefix = format!("{}/", "p".repeat(127));
+    let mut scene = Scene::new(&[("RECIPE", SMALL_RECIPE), ("PROCESSED_PREFIX", &prefix)]);
+    let mut keys = awkward();
+    // The SDK asks for no key that is nothing but blanks; the event goes back, and so to the dead letters.
+    keys.retain(|key| !key.trim().is_empty());
+    let picture = photo(20, 10).png();
+    for key in &keys {
+        scene.uploads().insert(key, picture.clone());
+        assert_eq!(scene.event(key, "01"), Ok(done()), "{key:?}");
+    }
+    let output = scene.processed();
+    let mut sources = BTreeSet::new();
+    for key in output
+        .keys()
+        .iter()
+        .filter(|key| key.ends_with("/manifest.json"))
+    {
+        assert!(key.starts_with(&prefix) && key.len() <= 1024, "{key:?}");
+        let blob = output.read(key).expect("listed");
+        // A picture called manifest.json has renditions below it, and no rendition is called so.
+        let manifest = Manifest::from_json(key, &blob.bytes).expect("a manifest");
+        let rendition = manifest.renditions().next().expect("one variant");
+        assert!(
+            output.read(&format!("{prefix}{}", rendition.key)).is_some(),
+            "{key:?}"
+        );
+        assert!(sources.insert(manifest.source.key), "{key:?}");
+    }
+    assert_eq!(sources, keys.iter().cloned().collect());
 }
 
 // ---- What goes wrong

@@ -50,8 +50,8 @@ const TAKEN_ON_TRUST: u64 = 256 << 20;
 ///
 /// # What a bucket can't do
 ///
-/// - `Denied`: empty keys, keys of more than 1,024 bytes (prefix included), and keys with a `.` or `..`
-///   part, which programs on the way take out of a URL.
+/// - `Denied`: empty keys, keys of nothing but blanks, keys of more than 1,024 bytes
+///   (prefix included).
 /// - Where the caller may not list the bucket, S3 says "access denied" about an object that isn't there, and so
 ///   does this store.
 /// - A bucket that doesn't exist is `Other`, never `NotFound`: it is not the objects that are missing.
@@ -96,6 +96,8 @@ impl S3Store {
         let place = format!("{}{key}", self.prefix);
         let trouble = if key.is_empty() {
             "a key in a bucket can't be empty"
+        } else if place.trim().is_empty() {
+            "the SDK asks for no key that is nothing but blanks"
         } else if place.len() > LONGEST_KEY {
             "a key in a bucket holds 1,024 bytes at most, the store's prefix included"
         } else {

@@ -22,6 +22,7 @@ use pixmill_lambda::reply::Unsettled;
 use pixmill_lambda::select::Rules;
 use pixmill_lambda::settings::LogLevel;
 use pixmill_testkit::faulty_store::FaultyStore;
+use pixmill_testkit::names::awkward;
 use pixmill_testkit::pictures::{Drawing, photo};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -521,96 +522,10 @@ async fn a_removed_source_takes_its_renditions_with_it_if_that_is_wanted() {
     }
 }
 
-/// Names that break what is glued together by hand.
-fn awkward_keys() -> Vec<String> {
-    let mut keys: Vec<String> = [
-        " ",
-        "+",
-        "%",
-        "%20",
-        "%2B",
-        "%2520",
-        "a+b c",
-        "caf\u{e9}",
-        "cafe\u{301}",
-        "😀",
-        "👩‍👩‍👧",
-        "\"quoted\"",
-        "'",
-        "a\nb",
-        "a\r\nb",
-        "a\tb",
-        "\u{1}",
-        "\u{7f}",
-        "/leading",
-        "a//b",
-        "./a",
-        "../a",
-        "a/../b",
-        "a/..",
-        "..",
-        ".",
-        "a/.",
-        "...",
-        "~",
-        "a\\b",
-        "C:\\x",
-        "<script>",
-        "&amp;",
-        "a&b=c;d",
-        "?x=y",
-        "#frag",
-        "a:b",
-        "a*b",
-        "a|b",
-        "`id`",
-        "$(id)",
-        "\u{202e}gnp.exe",
-        "\u{feff}bom",
-        "ERROR",
-        "Successfully processed",
-        "Large image detected",
-        "{\"level\":\"ERROR\"}",
-        "\n{\"level\":\"CRITICAL\",\"signal\":\"finished\"}",
-        "{path}/{variant}",
-        "manifest.json",
-        "failed/x",
-        "con",
-        "nul",
-        "a.",
-        "a ",
-        " a",
-        "-rf",
-        "--help",
-        "日本語",
-        "Ä/Ö/Ü",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    keys.push("x".repeat(1024));
-    keys.push("é".repeat(512));
-    keys.push(format!("{}/{}", "d".repeat(500), "n".repeat(523)));
-    keys.push("a/".repeat(511) + "ab");
-    let plain: Vec<String> = keys.clone();
-    for (n, key) in plain.iter().enumerate() {
-        for variation in [
-            format!("dir {n}/{key}.png"),
-            format!("{key}.{n}.JPG"),
-            format!("ü{n}+{key}"),
-            format!("{key}%{n}"),
-        ] {
-            if variation.len() <= 1024 && !keys.contains(&variation) {
-                keys.push(variation);
-            }
-        }
-    }
-    keys
-}
-
 #[tokio::test]
 async fn awkward_names_are_processed_and_traceable_to_their_source() {
     let world = World::with(|handler| handler.rules.upload_bucket = Some("uploads".to_owned()));
-    let keys = awkward_keys();
+    let keys = awkward();
     assert!(keys.len() >= 290, "{}", keys.len());
     let mut lines_before = 0;
     for (n, key) in keys.iter().enumerate() {

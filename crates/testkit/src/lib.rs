@@ -3,6 +3,7 @@
 pub mod faulty_store;
 pub mod gated_store;
 pub mod moto_server;
+pub mod names;
 pub mod pictures;
 #[cfg(feature = "s3")]
 pub mod s3_server;
