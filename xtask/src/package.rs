@@ -12,7 +12,7 @@ use crate::{Failure, Task, python};
 pub(crate) const TASK: Task = Task {
     name: "package",
     about: "Build the Lambda function's zip: target/lambda/x86-64/bootstrap.zip",
-    usage: " [--zig | --arm64]",
+    usage: " [--zig | --arm64] [--recipe FILE]",
     details: "\
 Builds `bootstrap` for the runtime `provided.al2023`, checks that it asks for no newer glibc than
 Amazon Linux 2023 has (2.34), and packs it: the same binary gives the same zip, byte for byte.
@@ -21,6 +21,9 @@ Amazon Linux 2023 has (2.34), and packs it: the same binary gives the same zip, 
            It comes from PyPI, into a virtual environment below the target folder
   --arm64  for Graviton, by cargo-lambda, which must be installed together with Rust's standard library
            for that target
+  --recipe FILE
+           the recipe to put beside the binary, as recipe.toml (without it: the default one). The function
+           reads it if its variable RECIPE says `recipe.toml`
 
 The zip's size and what is in it are the last line.",
     start,
@@ -32,11 +35,13 @@ const GLIBC: (u32, u32) = (2, 34);
 /// Reproducible: one time for every file, and nothing of this machine.
 const PACK: &str = "\
 import sys, zipfile
-source, target = sys.argv[1:]
-about = zipfile.ZipInfo('bootstrap', (1980, 1, 1, 0, 0, 0))
-about.create_system, about.external_attr, about.compress_type = 3, 0o100755 << 16, zipfile.ZIP_DEFLATED
-with zipfile.ZipFile(target, 'w') as archive, open(source, 'rb') as file:
-    archive.writestr(about, file.read(), compresslevel=9)
+target, binary, recipe = sys.argv[1:]
+with zipfile.ZipFile(target, 'w') as archive:
+    for name, source, mode in (('bootstrap', binary, 0o100755), ('recipe.toml', recipe, 0o100644)):
+        about = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+        about.create_system, about.external_attr, about.compress_type = 3, mode << 16, zipfile.ZIP_DEFLATED
+        with open(source, 'rb') as file:
+            archive.writestr(about, file.read(), compresslevel=9)
 ";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -58,7 +63,15 @@ impl How {
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let mut how = How::Plain;
-    for word in words {
+    let mut recipe = OsString::from("recipe.toml");
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word == "--recipe" {
+            recipe = words
+                .next()
+                .ok_or_else(|| Failure::Usage("--recipe needs a file.".to_owned()))?;
+            continue;
+        }
         how = match word.to_str() {
             Some("--zig") => How::Zig,
             Some("--arm64") => How::Arm64,
@@ -69,6 +82,11 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             }
         };
     }
+    // Said before minutes of work.
+    if !Path::new(&recipe).is_file() {
+        let recipe = recipe.to_string_lossy();
+        return Err(task(&format!("There is no recipe {recipe}.")));
+    }
     machine::get_ready()?;
     let binary = build(how)?;
     let needed = check_glibc(&binary)?;
@@ -78,7 +96,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let zip = folder.join("bootstrap.zip");
     fs::create_dir_all(&folder).map_err(|error| task(&format!("{}: {error}", folder.display())))?;
     let mut pack = Command::new(python::PYTHON.0);
-    pack.args(["-c", PACK]).arg(&binary).arg(&zip);
+    pack.args(["-c", PACK]).arg(&zip).arg(&binary).arg(&recipe);
     if !python::works(&mut pack) {
         return Err(task(
             "The zip could not be written: Python 3 is needed for it.",
