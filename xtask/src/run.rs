@@ -14,7 +14,7 @@ pub(crate) const TASK: Task = Task {
     usage: " -- ARGS",
     details: "\
 Everything after `--` goes to `pixmill`; its output and its exit code come back untouched.
-The first run builds everything, which takes some minutes; later runs start at once.
+The first run builds everything, which takes five to ten minutes; later runs start at once.
 
 Example:
   cargo xtask run -- convert samples -o out
