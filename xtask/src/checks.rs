@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::machine::{self, cargo, is_there};
-use crate::{Failure, Task, python, refuse_arguments};
+use crate::{Failure, Task, infra, python, refuse_arguments};
 
 pub(crate) const TEST: Task = Task {
     name: "test",
@@ -17,12 +17,15 @@ Tests run under cargo-nextest where it is installed, else under `cargo test`. Th
 calls this and nothing else.
 
 Some tests talk to moto, an emulator of AWS in Python: it is put into a virtual environment below the
-target folder, which takes Python 3 and, the first time, a network. A bare `cargo test` leaves these out.",
+target folder, which takes Python 3 and, the first time, a network. A bare `cargo test` leaves these out.
+Terraform checks infra where it is installed; where it isn't, that is said (and where CI is set, it fails).",
     start: |words| {
         refuse_arguments(&words)?;
         // First, so that what is missing is said before minutes of work.
         machine::get_ready()?;
         let moto = python::get_ready()?;
+        // It compiles nothing, so it comes before what does.
+        infra::check_if_possible()?;
         in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())
     },
 };

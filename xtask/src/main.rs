@@ -1,6 +1,7 @@
 //! `cargo xtask`: the menu of tasks. A person and the build machine call the same ones.
 
 mod checks;
+mod infra;
 mod machine;
 mod package;
 mod python;
@@ -23,7 +24,13 @@ struct Task {
 }
 
 /// In the order in which a newcomer meets them.
-const TASKS: &[Task] = &[run::TASK, checks::TEST, checks::LINT, package::TASK];
+const TASKS: &[Task] = &[
+    run::TASK,
+    checks::TEST,
+    checks::LINT,
+    infra::TASK,
+    package::TASK,
+];
 
 /// Why a task ended early.
 enum Failure {
