@@ -94,7 +94,7 @@ locals {
         ],
         [for expression in widget.expressions : [{ id = expression.id, expression = expression.expression, label = expression.label }]],
       )
-      annotations = { horizontal = [for name in widget.thresholds : local.lines[name]] }
+      annotations = { horizontal = [for name in widget.thresholds : local.lines[name] if contains(keys(local.lines), name)] }
     })
   ]
 }

@@ -1,11 +1,11 @@
 output "upload_bucket" {
   description = "The upload bucket's name."
-  value       = aws_s3_bucket.this["upload"].id
+  value       = aws_s3_bucket.this["upload"].bucket
 }
 
 output "processed_bucket" {
   description = "The processed bucket's name."
-  value       = aws_s3_bucket.this["processed"].id
+  value       = aws_s3_bucket.this["processed"].bucket
 }
 
 output "upload_bucket_arn" {
