@@ -88,6 +88,10 @@ run "table" {
     error_message = "Thresholds differ from their variables' defaults: ${join(", ", concat(output.unused_variables, output.wrong_defaults))}"
   }
   assert {
+    condition     = length(output.unwired) == 0
+    error_message = "A variable does nothing: ${join(", ", output.unwired)}"
+  }
+  assert {
     condition     = output.names_twice == 0
     error_message = "A name is there twice for one ingest mode."
   }

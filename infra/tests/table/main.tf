@@ -5,6 +5,7 @@ locals {
   table     = jsondecode(file("${path.module}/../../observability.json"))
   runbook   = file("${path.module}/../../../docs/runbook.md")
   variables = file("${path.module}/../../variables.tf")
+  wiring    = file("${path.module}/../../main.tf")
 
   # What is emitted, as namespace/metric/dimension.
   emitted = toset(concat(
@@ -94,4 +95,12 @@ output "unknown_parts" {
 # Alarms that tell nobody themselves and that no composite speaks for.
 output "silent_alarms" {
   value = [for alarm in local.table.alarms : alarm.name if alarm.actions == "none" && !contains(local.parts, alarm.name)]
+}
+
+# Thresholds and switches that the root does not hand on: their variables would do nothing.
+output "unwired" {
+  value = [
+    for name in setunion(keys(local.variables_of), compact(concat(local.table.alarms[*].switch, local.table.filters[*].switch))) : name
+    if !can(regex("\n    ${name} += var\\.${name}\n", local.wiring))
+  ]
 }
