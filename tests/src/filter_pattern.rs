@@ -16,6 +16,7 @@
 //!
 //! Left out, with an error that says so: regular expressions (`%…%`).
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde_json::Value;
@@ -204,7 +205,7 @@ impl<T> Expression<T> {
         let mut verdict = Some(!decides);
         for part in parts {
             match part.verdict(of) {
-                Some(decided) if decided == decides => return Some(decides),
+                Some(part) if part == decides => return Some(decides),
                 Some(_) => {}
                 None => verdict = None,
             }
@@ -249,8 +250,8 @@ impl Operator {
             Self::LessOrEqual => left <= right,
             Self::Greater => left > right,
             Self::GreaterOrEqual => left >= right,
-            Self::Equal => left.total_cmp(&right).is_eq() || (left <= right && left >= right),
-            Self::NotEqual => left < right || left > right,
+            Self::Equal => left.partial_cmp(&right) == Some(Ordering::Equal),
+            Self::NotEqual => left.partial_cmp(&right) != Some(Ordering::Equal),
         }
     }
 }
@@ -270,12 +271,11 @@ impl Operand {
         if reader.rest.starts_with('%') {
             return refused("regular expressions (%…%) are not evaluated here");
         }
-        let (text, quoted) = match reader.quoted()? {
-            Some(text) => (text, true),
-            None => {
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+.*/:".contains(c);
-                (reader.word(is_plain).to_owned(), false)
-            }
+        let (text, quoted) = if let Some(text) = reader.quoted()? {
+            (text, true)
+        } else {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+.*/:".contains(c);
+            (reader.word(is_plain).to_owned(), false)
         };
         if text.is_empty() && !quoted {
             return refused(format!("a value is missing before {:?}", reader.rest));
@@ -377,7 +377,7 @@ impl JsonCondition {
         match &self.test {
             JsonTest::NotExists => Some(found.is_empty()),
             JsonTest::IsNull => Some(found.iter().any(|value| value.is_null())),
-            JsonTest::Is(wanted) => Some(found.iter().any(|value| value == &wanted)),
+            JsonTest::Is(wanted) => Some(found.iter().any(|value| *value == wanted)),
             // Nothing equals or exceeds what is not there; whether it differs, the guide does not say.
             JsonTest::Compares(operator, _) if found.is_empty() => {
                 (*operator != Operator::NotEqual).then_some(false)
