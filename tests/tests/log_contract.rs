@@ -576,6 +576,7 @@ fn store_in_trouble() -> Vec<Captured> {
     scene.s3.fail_next(1, "PreconditionFailed");
     scene.picture("raced.png", photo(20, 10).png());
     let mut captured = scene.captured;
+    // The bucket is not there at all.
     let mut scene = Scene::new("no such bucket", &[("PROCESSED_BUCKET", "missing-403")]);
     scene.picture("nowhere.png", photo(20, 10).png());
     captured.append(&mut scene.captured);
