@@ -983,7 +983,8 @@ fn what_alarms_and_dashboard_look_at_is_emitted_by_somebody() {
             if !emitted.contains(&metric) {
                 faults.push(format!("{name}: nobody emits {metric:?}"));
             }
-            if !["Sum", "Average", "Maximum", "p99"].contains(&text(series, "statistic")) {
+            if !["Sum", "Average", "Minimum", "Maximum", "p99"].contains(&text(series, "statistic"))
+            {
                 faults.push(format!("{name}: unknown statistic in {series}"));
             }
             if !known.insert(text(series, "id")) {
