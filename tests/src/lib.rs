@@ -1,7 +1,8 @@
 //! What the tests of the whole need: the programs as cargo built them, Lambda around the function, and the events
-//! that reach it.
+//! that reach it, and CloudWatch's filter patterns.
 
 pub mod events;
+pub mod filter_pattern;
 pub mod output;
 pub mod programs;
 pub mod runtime_api;

@@ -117,9 +117,19 @@ impl Function {
     pub fn invoke(&mut self, payload: &Value, timeout: Duration) -> Result<Value, Value> {
         self.invocations += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.invocations);
+        self.invoke_as(&id, payload, timeout)
+    }
+
+    /// The same with this request id, which no other invocation of this function may have.
+    pub fn invoke_as(
+        &mut self,
+        id: &str,
+        payload: &Value,
+        timeout: Duration,
+    ) -> Result<Value, Value> {
         let mut sandbox = self.ready()?;
         // With the outer error it is not put back, which ends it.
-        let answer = sandbox.invoke(&id, payload.to_string(), timeout)?;
+        let answer = sandbox.invoke(id, payload.to_string(), timeout)?;
         self.sandbox = Some(sandbox);
         answer
     }
