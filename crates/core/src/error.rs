@@ -237,9 +237,9 @@ impl ImageError {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// Working out what to do: names, collisions, what is there already.
+    /// Working out what to do: names, collisions, reading the records and what is there already.
     Plan,
-    /// Reading the source from its store.
+    /// Reading the source from its store, or looking whether it is still the same.
     Fetch,
     /// Reading the picture's header, and holding it against the limits.
     Probe,
@@ -247,9 +247,9 @@ pub enum Stage {
     Decode,
     /// Converting color, orienting, resizing and encoding.
     Render,
-    /// Writing the renditions.
+    /// Writing the renditions; nothing is read.
     Publish,
-    /// Writing the manifest or the failure record.
+    /// Writing the manifest or the failure record; nothing is read.
     Record,
 }
 

@@ -514,7 +514,7 @@ impl Processor {
         match self.output.get(key, MAX_RECORD_BYTES, None).await {
             Ok(fetched) => Ok(Some(fetched)),
             Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(Stage::Record, error)),
+            Err(error) => Err(Error::new(Stage::Plan, error)),
         }
     }
 
@@ -760,7 +760,7 @@ impl Processor {
             Err(error) if error.kind() == StoreErrorKind::NotFound => {
                 return Ok(Pass::Again(Stage::Record));
             }
-            Err(error) => return Err(Error::new(Stage::Record, error)),
+            Err(error) => return Err(Error::new(Stage::Fetch, error)),
         };
         let changed = now.as_ref().is_some_and(|etag| *etag != source.head.etag);
         if changed || !self.clear_failure(&job.source, now.as_ref()).await? {
@@ -978,7 +978,7 @@ impl Processor {
             Err(e) if e.kind() == StoreErrorKind::NotFound => {
                 return Ok(Pass::Again(Stage::Record));
             }
-            Err(e) => return Err(Error::new(Stage::Record, e)),
+            Err(e) => return Err(Error::new(Stage::Fetch, e)),
         };
         let is_another = match source {
             Some(source) => source.head.etag != now.etag,
@@ -1060,23 +1060,24 @@ impl Processor {
     /// same, the record speaks of an older one. Says whether it is the same.
     async fn clear_failure(&self, source: &str, etag: Option<&Etag>) -> Result<bool, Error> {
         let key = self.recipe.output.failed_key(source);
-        let fail = |error| Error::new(Stage::Record, error);
         let old = match self.output.head(&key).await {
             Ok(head) => head,
             Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(true),
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(Error::new(Stage::Plan, error)),
         };
         let now = match self.sources.head(source).await {
             Ok(head) => Some(head.etag),
             Err(error) if error.kind() == StoreErrorKind::NotFound => None,
-            Err(error) => return Err(fail(error)),
+            Err(error) => return Err(Error::new(Stage::Fetch, error)),
         };
         if now.as_ref() != etag {
             return Ok(false);
         }
         match self.output.delete(&key, Condition::IfMatch(old.etag)).await {
             // A newer source failed meanwhile: that record stays.
-            Err(error) if error.kind() != StoreErrorKind::Conflict => Err(fail(error)),
+            Err(error) if error.kind() != StoreErrorKind::Conflict => {
+                Err(Error::new(Stage::Record, error))
+            }
             _ => Ok(true),
         }
     }
