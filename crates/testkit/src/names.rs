@@ -1,6 +1,6 @@
 //! Keys that break what is glued together by hand, all of which S3 can hold.
 
-/// Some 290 keys: spaces, signs of URLs and shells, double encoding, composed and decomposed letters, emoji, line ends,
+/// More than 300 keys: spaces, signs of URLs and shells, double encoding, composed and decomposed letters, emoji, line ends,
 /// slashes and dots in odd places, what a log could be forged with, and keys of 1,024 bytes.
 pub fn awkward() -> Vec<String> {
     let mut keys: Vec<String> = [
@@ -78,6 +78,7 @@ pub fn awkward() -> Vec<String> {
             format!("{key}.{n}.JPG"),
             format!("ü{n}+{key}"),
             format!("{key}%{n}"),
+            format!("{n}+{key}"),
         ] {
             if variation.len() <= 1024 && !keys.contains(&variation) {
                 keys.push(variation);
