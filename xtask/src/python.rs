@@ -25,7 +25,9 @@ pub(crate) fn get_ready() -> Result<String, Failure> {
             "{REQUIREMENTS} can't be read ({error}): call this from the root of the repository."
         ))
     })?;
-    let programs = environment("python", &wanted)?;
+    let programs = environment("python", &wanted).inspect_err(|_| {
+        eprintln!("Without moto, `cargo nextest run` (or `cargo test`) runs everything else.");
+    })?;
     let moto = programs.join(format!("moto_server{}", env::consts::EXE_SUFFIX));
     Ok(moto.to_string_lossy().into_owned())
 }
@@ -58,9 +60,7 @@ pub(crate) fn environment(name: &str, wanted: &str) -> Result<PathBuf, Failure> 
         .args(packages);
     if !works(&mut command) {
         return Err(Failure::Task(
-            "pip could not install it; its own words are above. Without moto, \
-             `cargo nextest run` (or `cargo test`) runs everything else."
-                .to_owned(),
+            "pip could not install it; its own words are above.".to_owned(),
         ));
     }
     fs::write(&done, wanted)
@@ -88,7 +88,7 @@ fn make_environment(folder: &Path) -> Result<(), Failure> {
     }
     let packages = packages(is_there);
     if is_root() && is_there("apt-get") {
-        eprintln!("Python 3 with venv is needed for the tests. Installing: {packages}");
+        eprintln!("Python 3 with venv is needed. Installing: {packages}");
         install(packages)?;
         if make() {
             return Ok(());
@@ -99,7 +99,7 @@ fn make_environment(folder: &Path) -> Result<(), Failure> {
         |command| format!("This installs it:\n\n  {command}\n"),
     );
     Err(Failure::Task(format!(
-        "Python 3 with its module venv is not on this machine, and moto, which the tests need, runs on it.\n{how}"
+        "Python 3 with its module venv is not on this machine, and some of the tools used here run on it.\n{how}"
     )))
 }
 

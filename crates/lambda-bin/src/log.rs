@@ -17,6 +17,9 @@
 //! | `image_size` | the source's bytes, a number |
 //! | `written_bytes`, `sizes` | bytes written now, in all and by variant, numbers |
 //! | `deferred` | the variants for which time or memory did not suffice |
+//! | `threshold` | from so many bytes on an image is called large |
+//! | `times` | how often a job has begun again |
+//! | `records` | how many records an event has (a detail) |
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -247,10 +250,7 @@ fn finished(job: &Finished<'_>) -> (LogLevel, Line) {
         Outcome::Unchanged => (LogLevel::Info, "Already processed"),
         Outcome::Stale => (LogLevel::Info, "Overtaken by a newer event"),
         Outcome::Skipped(_) => (LogLevel::Info, "Skipped"),
-        Outcome::Rejected(error) if needs_a_person(error) => {
-            (LogLevel::Critical, "Error processing image")
-        }
-        Outcome::Failed(error) if needs_a_person(error) => {
+        outcome if outcome.error().is_some_and(needs_a_person) => {
             (LogLevel::Critical, "Error processing image")
         }
         _ => (LogLevel::Error, "Error processing image"),
