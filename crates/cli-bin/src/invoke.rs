@@ -10,9 +10,9 @@ use std::thread;
 use anyhow::{Context, bail};
 use pixmill::Recipe;
 use pixmill::ports::{BlobStore, MetricSink};
-use pixmill::process::{Foreign, Removals};
+use pixmill::process::{Foreign, ProcessOptions, Processor, Removals};
 use pixmill::signal::Signal;
-use pixmill_lambda::handler::{Handler, Invocation, Means};
+use pixmill_lambda::handler::{Handler, Invocation};
 use pixmill_lambda::log::Log;
 use pixmill_lambda::select::Rules;
 use pixmill_lambda::settings::LogLevel;
@@ -47,32 +47,32 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
     let sources: Arc<dyn BlobStore> = Arc::new(FolderStore::open_lazily(&args.uploads)?);
     let output = FolderStore::open_lazily(&args.output)?;
     output.clean_leftovers().await?;
+    let options = ProcessOptions {
+        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        foreign: Foreign::Refuse,
+        removals: if args.remove {
+            Removals::Delete
+        } else {
+            Removals::Keep
+        },
+        ..ProcessOptions::default()
+    };
+    let processor = Processor::new(sources.clone(), Arc::new(output), recipe)
+        .with_options(options)
+        .with_blocking(|work| {
+            tokio::task::spawn_blocking(work);
+        });
     let counter = Arc::new(Unwell::default());
     let handler = Handler {
         rules: Rules {
             upload_prefix: args.upload_prefix.clone(),
             ..Rules::default()
         },
-        recipe,
-        removals: if args.remove {
-            Removals::Delete
-        } else {
-            Removals::Keep
-        },
-        foreign: Foreign::Refuse,
-        means: Means {
-            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-            speed: 1.0,
-            memory: None,
-        },
+        processor,
         sources: Box::new(move |_| sources.clone()),
-        output: Arc::new(output),
         log: Arc::new(Log::new(io::stderr(), LogLevel::Info)),
         metrics: Some(counter.clone()),
         alerts: None,
-        blocking: Arc::new(|work| {
-            tokio::task::spawn_blocking(work);
-        }),
         timer: Box::new(|at| Box::pin(tokio::time::sleep_until(at.into()))),
     };
     let invocation = Invocation {

@@ -254,6 +254,13 @@ impl Processor {
         self
     }
 
+    /// The same processor, that stops rendering when `stop` says so.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.options.stop = stop;
+        self
+    }
+
     /// The same processor with another source store.
     #[must_use]
     pub fn with_sources(mut self, sources: Arc<dyn BlobStore>) -> Self {

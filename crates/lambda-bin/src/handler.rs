@@ -3,7 +3,6 @@
 //! replays an event on a laptop.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +13,7 @@ use pixmill::job::Job;
 use pixmill::manifest::State;
 use pixmill::outcome::Outcome;
 use pixmill::ports::{AlertSink, BlobStore, MetricSink};
-use pixmill::process::{Foreign, ProcessOptions, Processor, Removals, Work};
-use pixmill::recipe::Recipe;
+use pixmill::process::Processor;
 use pixmill::render::Stop;
 use pixmill::signal::Signal;
 use serde_json::Value;
@@ -47,17 +45,6 @@ pub struct Invocation {
     pub cold_start: bool,
 }
 
-/// What one job may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Means {
-    /// Threads for rendering.
-    pub threads: NonZeroUsize,
-    /// How fast each of them is; see [`pixmill::render::RenderOptions::speed`].
-    pub speed: f64,
-    /// Bytes of memory for one picture; none: no bound.
-    pub memory: Option<u64>,
-}
-
 /// Gives the store of sources for a bucket's name.
 pub type OpenSources = Box<dyn Fn(&str) -> Arc<dyn BlobStore> + Send + Sync>;
 
@@ -65,26 +52,17 @@ pub type OpenSources = Box<dyn Fn(&str) -> Arc<dyn BlobStore> + Send + Sync>;
 pub struct Handler {
     /// Which objects are ours.
     pub rules: Rules,
-    /// What to make.
-    pub recipe: Recipe,
-    /// What happens to renditions whose source is gone.
-    pub removals: Removals,
-    /// What happens where something lies that is not ours.
-    pub foreign: Foreign,
-    /// What one job may use.
-    pub means: Means,
+    /// Does the jobs: what to make, where it goes, and what one job may use. Each job brings its own
+    /// store of sources, its own line in the log, and its invocation's deadline.
+    pub processor: Processor,
     /// The store of sources for a bucket, its prefix taken into account.
     pub sources: OpenSources,
-    /// Where everything is written.
-    pub output: Arc<dyn BlobStore>,
     /// The log.
     pub log: Arc<Log>,
     /// A second reader of signals beside the log.
     pub metrics: Option<Arc<dyn MetricSink>>,
     /// Who tells a person; none where alarms do.
     pub alerts: Option<Arc<dyn AlertSink>>,
-    /// Where rendering runs.
-    pub blocking: Arc<dyn Fn(Work) + Send + Sync>,
     /// A timer: ready once an instant has passed.
     pub timer: Timer,
 }
@@ -221,28 +199,22 @@ impl Handler {
         subject: &Arc<Subject>,
         invocation: &Invocation,
     ) -> Processor {
-        let options = ProcessOptions {
-            threads: self.means.threads,
-            speed: self.means.speed,
-            memory: self.means.memory,
-            removals: self.removals,
-            foreign: self.foreign,
-            stop: invocation.deadline.map(stop_before).unwrap_or_default(),
-            ..ProcessOptions::default()
-        };
         let log = JobLog {
             log: self.log.clone(),
             subject: subject.clone(),
         };
-        let blocking = self.blocking.clone();
-        let sources = (self.sources)(&event.bucket);
-        Processor::new(sources, self.output.clone(), self.recipe.clone())
-            .with_options(options)
+        let processor = self
+            .processor
+            .clone()
+            .with_sources((self.sources)(&event.bucket))
             .with_metrics(Arc::new(LogAndMetrics {
                 log,
                 metrics: self.metrics.clone(),
-            }))
-            .with_blocking(move |work| blocking(work))
+            }));
+        match invocation.deadline {
+            Some(deadline) => processor.with_stop(stop_before(deadline)),
+            None => processor,
+        }
     }
 
     /// What is acknowledged and nothing more.

@@ -13,10 +13,10 @@ use std::{fs, panic, thread};
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use pixmill::ports::{AlertSink, BlobStore, MetricSink};
-use pixmill::process::{Foreign, Work};
+use pixmill::process::{ProcessOptions, Processor, Work};
 use pixmill::recipe::Recipe;
 use pixmill_aws::{EmbeddedMetrics, S3Store, SnsAlerts};
-use pixmill_lambda::handler::{Handler, Invocation, Means, OpenSources};
+use pixmill_lambda::handler::{Handler, Invocation, OpenSources};
 use pixmill_lambda::log::{Line, Log, Subject};
 use pixmill_lambda::settings::{LogLevel, Metrics, RecipeFrom, Settings};
 use serde_json::{Value, json};
@@ -178,18 +178,21 @@ async fn set_up(settings: Settings, log: Arc<Log>) -> Result<Handler, String> {
         let client = pixmill_aws::sns_client(&config);
         Arc::new(SnsAlerts::new(client, topics)) as Arc<dyn AlertSink>
     });
-    Ok(Handler {
-        recipe,
+    let options = ProcessOptions {
         removals: settings.removals,
-        foreign: Foreign::Replace,
-        means: means(settings.function.memory_mb),
-        sources: kept(move |bucket| open(bucket, &upload_prefix)),
-        output,
+        ..means(settings.function.memory_mb)
+    };
+    // Each job brings its own source store.
+    let processor = Processor::new(output.clone(), output, recipe)
+        .with_options(options)
+        .with_blocking(one_at_a_time());
+    Ok(Handler {
         rules,
+        processor,
+        sources: kept(move |bucket| open(bucket, &upload_prefix)),
         log,
         metrics,
         alerts,
-        blocking: one_at_a_time(),
         timer: Box::new(|at| Box::pin(tokio::time::sleep_until(at.into()))),
     })
 }
@@ -216,15 +219,15 @@ async fn recipe(
 
 /// Runs blocking work in threads of its own, one piece at a time: what an invocation before had to give
 /// up may still be running, and a picture was admitted for all the memory that there is.
-fn one_at_a_time() -> Arc<dyn Fn(Work) + Send + Sync> {
+fn one_at_a_time() -> impl Fn(Work) + Send + Sync {
     let turn = Arc::new(Mutex::new(()));
-    Arc::new(move |work| {
+    move |work| {
         let turn = turn.clone();
         tokio::task::spawn_blocking(move || {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             work();
         });
-    })
+    }
 }
 
 /// One store a bucket, kept: it remembers what it learned of its bucket.
@@ -240,13 +243,12 @@ fn kept(open: impl Fn(&str) -> S3Store + Send + Sync + 'static) -> OpenSources {
 }
 
 /// What one picture may use of a function with this much memory.
-fn means(memory_mb: Option<u32>) -> Means {
+fn means(memory_mb: Option<u32>) -> ProcessOptions {
     let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let Some(memory_mb) = memory_mb else {
-        return Means {
+        return ProcessOptions {
             threads: cores,
-            speed: 1.0,
-            memory: None,
+            ..ProcessOptions::default()
         };
     };
     let share = f64::from(memory_mb) / MEGABYTES_PER_CORE;
@@ -254,10 +256,11 @@ fn means(memory_mb: Option<u32>) -> Means {
     let threads = cores.min(worth);
     #[expect(clippy::cast_precision_loss, reason = "a handful of threads")]
     let speed = (share / threads.get() as f64).min(1.0);
-    Means {
+    ProcessOptions {
         threads,
         speed,
         memory: Some((u64::from(memory_mb) << 20).saturating_sub(OWN_MEMORY)),
+        ..ProcessOptions::default()
     }
 }
 

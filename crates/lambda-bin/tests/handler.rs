@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,9 @@ use pixmill::error::StoreErrorKind;
 use pixmill::manifest::{FailureRecord, Manifest, State};
 use pixmill::memory::{MemoryStore, RecordingAlerts};
 use pixmill::ports::{BlobStore, Condition};
-use pixmill::process::{Foreign, Removals};
+use pixmill::process::{ProcessOptions, Processor, Removals};
 use pixmill::recipe::Recipe;
-use pixmill_lambda::handler::{Handler, Invocation, Means};
+use pixmill_lambda::handler::{Handler, Invocation};
 use pixmill_lambda::log::Log;
 use pixmill_lambda::reply::Unsettled;
 use pixmill_lambda::select::Rules;
@@ -74,40 +73,33 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with(|_| {})
+        Self::with(RECIPE, ProcessOptions::default())
     }
 
-    fn with(change: impl FnOnce(&mut Handler)) -> Self {
+    fn with(recipe: &str, options: ProcessOptions) -> Self {
         let uploads = FaultyStore::new(MemoryStore::new());
         let output = FaultyStore::new(MemoryStore::new());
         let alerts = Arc::new(RecordingAlerts::new());
         let lines = Lines::default();
         let sources = Arc::new(uploads.clone());
-        let mut handler = Handler {
+        let recipe = Recipe::from_toml(recipe).expect("a good recipe");
+        let processor =
+            Processor::new(sources.clone(), Arc::new(output.clone()), recipe).with_options(options);
+        let handler = Handler {
             rules: Rules {
                 upload_bucket: Some("uploads".to_owned()),
                 processed_bucket: "processed".to_owned(),
                 ..Rules::default()
             },
-            recipe: Recipe::from_toml(RECIPE).expect("a good recipe"),
-            removals: Removals::Keep,
-            foreign: Foreign::Replace,
-            means: Means {
-                threads: NonZeroUsize::MIN,
-                speed: 1.0,
-                memory: None,
-            },
+            processor,
             sources: Box::new(move |_| sources.clone()),
-            output: Arc::new(output.clone()),
             log: Arc::new(
                 Log::new(lines.clone(), LogLevel::Critical).of_function(Some("mill".to_owned())),
             ),
             metrics: None,
             alerts: Some(alerts.clone()),
-            blocking: Arc::new(|work| work()),
             timer: Box::new(|at| Box::pin(tokio::time::sleep_until(at.into()))),
         };
-        change(&mut handler);
         Self {
             uploads,
             output,
@@ -126,13 +118,13 @@ impl World {
     }
 
     fn manifest(&self, source: &str) -> Option<Manifest> {
-        let key = self.handler.recipe.output.manifest_key(source);
+        let key = self.handler.processor.recipe().output.manifest_key(source);
         let blob = self.output.inner().read(&key)?;
         Some(Manifest::from_json(&key, &blob.bytes).expect("a good manifest"))
     }
 
     fn failure(&self, source: &str) -> Option<FailureRecord> {
-        let key = self.handler.recipe.output.failed_key(source);
+        let key = self.handler.processor.recipe().output.failed_key(source);
         let blob = self.output.inner().read(&key)?;
         Some(FailureRecord::from_json(&key, &blob.bytes).expect("a good record"))
     }
@@ -506,7 +498,11 @@ async fn a_foreign_bucket_is_critical_and_nothing_is_written() {
 #[tokio::test]
 async fn a_removed_source_takes_its_renditions_with_it_if_that_is_wanted() {
     for (removals, left) in [(Removals::Keep, 3), (Removals::Delete, 0)] {
-        let world = World::with(|handler| handler.removals = removals);
+        let options = ProcessOptions {
+            removals,
+            ..ProcessOptions::default()
+        };
+        let world = World::with(RECIPE, options);
         world.upload("a.png", tiny(1));
         world.handle(&created("a.png", "01")).await.expect("done");
         let gone = world.uploads.inner().delete("a.png", Condition::Always);
@@ -524,7 +520,7 @@ async fn a_removed_source_takes_its_renditions_with_it_if_that_is_wanted() {
 
 #[tokio::test]
 async fn awkward_names_are_processed_and_traceable_to_their_source() {
-    let world = World::with(|handler| handler.rules.upload_bucket = Some("uploads".to_owned()));
+    let world = World::new();
     let keys = awkward();
     assert!(keys.len() >= 300, "{}", keys.len());
     let mut lines_before = 0;
@@ -619,11 +615,12 @@ async fn in_a_batch_what_its_neighbours_left_no_time_for_comes_again_and_alone_i
         "name = \"same\"\nformat = \"png\"",
         "name = \"same\"\nformat = \"webp\"\nrequired = false",
     );
-    let world = World::with(|handler| {
-        handler.recipe = Recipe::from_toml(&recipe).expect("a good recipe");
-        // So slow that minutes do for the small variant and not for the other.
-        handler.means.speed = 0.000_07;
-    });
+    // So slow that minutes do for the small variant and not for the other.
+    let slow = ProcessOptions {
+        speed: 0.000_07,
+        ..ProcessOptions::default()
+    };
+    let world = World::with(&recipe, slow);
     for key in ["a.png", "b.png"] {
         world.upload(key, photo(400, 400).png());
     }
@@ -657,7 +654,8 @@ impl pixmill::ports::AlertSink for Hanging {
 
 #[tokio::test]
 async fn an_alert_that_hangs_never_costs_the_reply() {
-    let world = World::with(|handler| handler.alerts = Some(Arc::new(Hanging)));
+    let mut world = World::new();
+    world.handler.alerts = Some(Arc::new(Hanging));
     world.upload("bad.png", b"not a picture".to_vec());
     let invocation = Invocation {
         deadline: Some(Instant::now() + Duration::from_millis(900)),
