@@ -352,11 +352,13 @@ impl Processor {
             && self.is_newer_work(manifest)
         {
             // Only what is finished may be left alone: a newer source is for the newer engine to make.
-            let now = self.source_head(&job.source, Stage::Plan).await?;
+            let now = self.source_head(&job.source).await?;
             let made_from = manifest.store.source.as_ref().map(|object| &object.etag);
             let is_current = now.as_ref().map(|head| &head.etag) == made_from;
             return if is_current && manifest.state == State::Complete {
                 Ok(Pass::Settled(Outcome::Skipped(SkipReason::NewerWork)))
+            } else if now.is_none() && self.options.removals == Removals::Keep {
+                Ok(Pass::Settled(Outcome::Skipped(SkipReason::Gone)))
             } else {
                 Err(Error::new(Stage::Plan, Cause::NewerWork))
             };
@@ -431,7 +433,7 @@ impl Processor {
         if !self.is_all_there(good, &records) {
             return Ok(None);
         }
-        let Some(head) = self.source_head(&job.source, Stage::Fetch).await? else {
+        let Some(head) = self.source_head(&job.source).await? else {
             return Ok(None);
         };
         if head.etag != *recorded {
@@ -453,7 +455,7 @@ impl Processor {
         let Ok(record) = FailureRecord::from_json(&key, &fetched.bytes) else {
             return Ok(None);
         };
-        let head = self.source_head(&job.source, Stage::Fetch).await?;
+        let head = self.source_head(&job.source).await?;
         // A weak etag can stay the same although the content changed.
         let same = head.is_some_and(|head| {
             !head.etag.is_weak() && still_fails(&self.recipe, &record, &head.etag)
@@ -462,11 +464,11 @@ impl Processor {
     }
 
     /// What the store says of the source; none when it is gone.
-    async fn source_head(&self, source: &str, stage: Stage) -> Result<Option<Head>, Error> {
+    async fn source_head(&self, source: &str) -> Result<Option<Head>, Error> {
         match self.sources.head(source).await {
             Ok(head) => Ok(Some(head)),
             Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(stage, error)),
+            Err(error) => Err(Error::new(Stage::Fetch, error)),
         }
     }
 
@@ -755,20 +757,11 @@ impl Processor {
         }
         self.put_manifest(&job.source, &manifest, manifest_condition)
             .await?;
-        let now = match self.sources.head(&job.source).await {
-            Ok(head) => Some(head.etag),
-            // With removals kept, what was made is the right last set.
-            Err(error)
-                if error.kind() == StoreErrorKind::NotFound
-                    && self.options.removals == Removals::Keep =>
-            {
-                None
-            }
-            Err(error) if error.kind() == StoreErrorKind::NotFound => {
-                return Ok(Pass::Again(Stage::Record));
-            }
-            Err(error) => return Err(Error::new(Stage::Fetch, error)),
-        };
+        let now = self.source_head(&job.source).await?.map(|head| head.etag);
+        // With removals kept, what was made is the right last set.
+        if now.is_none() && self.options.removals == Removals::Delete {
+            return Ok(Pass::Again(Stage::Record));
+        }
         let changed = now.as_ref().is_some_and(|etag| *etag != source.head.etag);
         if changed || !self.clear_failure(&job.source, now.as_ref()).await? {
             return Ok(Pass::Again(Stage::Record));
@@ -980,12 +973,8 @@ impl Processor {
         }
         let failed_key = self.recipe.output.failed_key(&job.source);
         let old = self.read_record(&failed_key).await?;
-        let now = match self.sources.head(&job.source).await {
-            Ok(head) => head,
-            Err(e) if e.kind() == StoreErrorKind::NotFound => {
-                return Ok(Pass::Again(Stage::Record));
-            }
-            Err(e) => return Err(Error::new(Stage::Fetch, e)),
+        let Some(now) = self.source_head(&job.source).await? else {
+            return Ok(Pass::Again(Stage::Record));
         };
         let is_another = match source {
             Some(source) => source.head.etag != now.etag,
@@ -1072,11 +1061,7 @@ impl Processor {
             Err(error) if error.kind() == StoreErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(Error::new(Stage::Plan, error)),
         };
-        let now = match self.sources.head(source).await {
-            Ok(head) => Some(head.etag),
-            Err(error) if error.kind() == StoreErrorKind::NotFound => None,
-            Err(error) => return Err(Error::new(Stage::Fetch, error)),
-        };
+        let now = self.source_head(source).await?.map(|head| head.etag);
         if now.as_ref() != etag {
             return Ok(false);
         }
@@ -1130,11 +1115,7 @@ impl Processor {
     }
 
     async fn is_gone(&self, source: &str) -> Result<bool, Error> {
-        match self.sources.head(source).await {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == StoreErrorKind::NotFound => Ok(true),
-            Err(error) => Err(Error::new(Stage::Fetch, error)),
-        }
+        Ok(self.source_head(source).await?.is_none())
     }
 
     /// Runs `work` where the caller wants blocking work to run.
