@@ -9,4 +9,7 @@ pub mod metric_math;
 pub mod metrics;
 pub mod output;
 pub mod programs;
+pub mod rehearsal;
+pub mod repertoire;
 pub mod runtime_api;
+pub mod simulation;
