@@ -41,6 +41,8 @@ pub enum Act {
     Corrupt,
     /// An event that can't be read.
     Unreadable,
+    /// An event of a bucket that isn't the function's.
+    Foreign,
     /// S3 refuses to give the upload.
     DeniedReading,
     /// S3 refuses to take the renditions.
@@ -58,11 +60,12 @@ pub enum Act {
 }
 
 /// Every situation.
-pub const ACTS: [Act; 11] = [
+pub const ACTS: [Act; 12] = [
     Act::Good,
     Act::Large,
     Act::Corrupt,
     Act::Unreadable,
+    Act::Foreign,
     Act::DeniedReading,
     Act::DeniedWriting,
     Act::Unavailable,
@@ -122,6 +125,7 @@ fn play(act: Act, deployment: &Deployment) -> Performance {
     s3.bucket(UPLOADS).insert(&key, bytes);
     let event = match act {
         Act::Unreadable => json!({ "what": "this is" }),
+        Act::Foreign => notification(&[created("elsewhere", &key, "01")]),
         _ => notification(&[created(UPLOADS, &key, "01")]),
     };
     let payload = match deployment.mode {

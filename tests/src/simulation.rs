@@ -35,6 +35,9 @@ const MAX_EVENT_AGE: Time = 6 * 3600;
 /// How long a process stays without work; AWS promises no number.
 const WARM: Time = 600;
 
+/// CloudTrail tells of a request within about five minutes on average, says its user guide.
+const TRAIL: Time = 300;
+
 /// How long a queue that nobody touches still measures itself.
 const ACTIVE: Time = 6 * 3600;
 
@@ -49,6 +52,8 @@ pub enum Upload {
     Corrupt,
     /// Something on the queue that is no event.
     Poison,
+    /// An event of a bucket that isn't the function's.
+    Foreign,
 }
 
 /// What is wrong for a while.
@@ -68,6 +73,8 @@ pub enum Trouble {
     SlowStarts(u64),
     /// Every process is gone: what a deploy does.
     NewVersion,
+    /// What was given up can't be put into the dead-letter queue.
+    NoDestination,
 }
 
 /// When something is wrong, in seconds since the begin.
@@ -373,6 +380,7 @@ impl<'a> Simulation<'a> {
         });
         match upload {
             Upload::Poison => Act::Unreadable,
+            Upload::Foreign => Act::Foreign,
             _ if by_trouble.is_some() => by_trouble.unwrap_or(Act::Good),
             Upload::Good => Act::Good,
             Upload::Large => Act::Large,
@@ -443,7 +451,12 @@ impl<'a> Simulation<'a> {
 
     fn drop_event(&mut self) {
         self.measure("AsyncEventsDropped", 1.0, self.now);
-        self.give_up();
+        if self.is(Trouble::NoDestination) {
+            self.measure("DestinationDeliveryFailures", 1.0, self.now);
+            self.counts.dead += 1;
+        } else {
+            self.give_up();
+        }
     }
 
     fn give_up(&mut self) {
@@ -505,6 +518,26 @@ impl<'a> Simulation<'a> {
                 [("QueueName", queue.as_str())],
             );
             self.record(&series, now, now, self.dead.len() as f64);
+        }
+    }
+
+    /// A request of somebody's to one of the buckets, as CloudTrail tells it some minutes later.
+    pub fn audited(&mut self, at: Time, event: &str, error: Option<&str>) {
+        let mut line = json!({
+            "eventSource": "s3.amazonaws.com",
+            "eventName": event,
+            "requestParameters": { "bucketName": self.deployment.upload_bucket },
+        });
+        if let Some(error) = error {
+            line["errorCode"] = json!(error);
+        }
+        let filters = self
+            .deployment
+            .filters()
+            .into_iter()
+            .filter(|f| f.log == "audit");
+        for (series, value) in filters.filter_map(|filter| filter.count(&line.to_string())) {
+            self.record(&series, at, at + TRAIL, value);
         }
     }
 
