@@ -2,6 +2,7 @@
 //! that reach it, and CloudWatch's filter patterns.
 
 pub mod alarms;
+pub mod dashboard;
 pub mod deployment;
 pub mod events;
 pub mod filter_pattern;

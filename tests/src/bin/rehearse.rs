@@ -1,23 +1,44 @@
-//! `cargo run -p pixmill-tests --bin rehearse -- [SCENE]...`: every scene, or these, with its timeline; then the table.
+//! `cargo run -p pixmill-tests --bin rehearse -- [SCENE]... [--dashboard FOLDER]`: every scene, or these, with its timeline,
+//! then the table; and with a folder, the dashboard of each scene as a page.
 
 use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pixmill_tests::rehearsal::{Company, TYPICAL, scenes, table};
+use pixmill_tests::dashboard;
+use pixmill_tests::deployment::Deployment;
+use pixmill_tests::rehearsal::{Company, Performed, Scene, TYPICAL, scenes, table};
+use pixmill_tests::simulation::BEGIN;
+
+const USAGE: &str =
+    "Usage: cargo run -p pixmill-tests --bin rehearse -- [SCENE]... [--dashboard FOLDER]";
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = env::args().skip(1).collect();
+    let mut wanted: Vec<String> = Vec::new();
+    let mut folder = None;
+    let mut words = env::args().skip(1);
     let scenes = scenes();
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|name| scenes.iter().all(|s| s.name != **name))
-    {
-        let names: Vec<_> = scenes.iter().map(|scene| scene.name).collect();
-        eprintln!(
-            "There is no scene '{unknown}'. There are: {}",
-            names.join(", ")
-        );
-        return ExitCode::from(2);
+    let names: Vec<_> = scenes.iter().map(|scene| scene.name).collect();
+    while let Some(word) = words.next() {
+        if word == "--dashboard" {
+            let Some(path) = words.next() else {
+                eprintln!("--dashboard takes a folder.\n\n{USAGE}");
+                return ExitCode::from(2);
+            };
+            folder = Some(PathBuf::from(path));
+        } else if word == "--help" || word == "-h" {
+            println!("{USAGE}\n\nScenes: {}", names.join(", "));
+            return ExitCode::SUCCESS;
+        } else if names.contains(&word.as_str()) {
+            wanted.push(word);
+        } else {
+            eprintln!(
+                "There is no scene '{word}'. There are: {}\n\n{USAGE}",
+                names.join(", ")
+            );
+            return ExitCode::from(2);
+        }
     }
     let company = Company::gather();
     let mut rows = Vec::new();
@@ -27,8 +48,13 @@ fn main() -> ExitCode {
         .filter(|s| wanted.is_empty() || wanted.contains(&s.name.to_owned()));
     for scene in chosen {
         let performed = company.perform(scene, TYPICAL);
-        let (row, wrong) = performed.judge(scene);
+        let (row, mut wrong) = performed.judge(scene);
         println!("{}", performed.timeline(scene));
+        if let Some(folder) = &folder
+            && let Err(error) = draw(folder, scene, &performed)
+        {
+            wrong.push(format!("its dashboard can't be drawn: {error}"));
+        }
         for fault in &wrong {
             println!("  WRONG: {fault}");
         }
@@ -42,4 +68,23 @@ fn main() -> ExitCode {
         println!("{faults} things are not as they should be: they are marked WRONG above.");
         ExitCode::FAILURE
     }
+}
+
+fn draw(folder: &Path, scene: &Scene, performed: &Performed) -> Result<(), String> {
+    let page = dashboard::draw(
+        &Deployment::new(scene.mode).dashboard(),
+        &dashboard::Scene {
+            title: scene.name,
+            about: scene.about,
+            metrics: &performed.metrics,
+            states: &performed.states,
+            errors: &performed.errors,
+            range: (BEGIN, BEGIN + scene.length),
+        },
+    )?;
+    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    let file = folder.join(format!("{}.html", scene.name));
+    fs::write(&file, page).map_err(|error| error.to_string())?;
+    println!("  drawn: {}", file.display());
+    Ok(())
 }
