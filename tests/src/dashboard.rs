@@ -109,7 +109,7 @@ fn metric_faults(properties: &Value, fault: &mut impl FnMut(String)) {
     for line in &read {
         match line {
             Ok(line) if !ids.insert(line.id.as_str()) => {
-                fault(format!("two lines are {}", line.id))
+                fault(format!("two lines are {}", line.id));
             }
             Ok(_) => {}
             Err(why) => fault(why.clone()),
@@ -136,6 +136,7 @@ fn metric_faults(properties: &Value, fault: &mut impl FnMut(String)) {
 struct Line {
     id: String,
     label: String,
+    is_right: bool,
     drawn: Drawn,
 }
 
@@ -184,6 +185,11 @@ impl Line {
         Ok(Self {
             id: id.to_owned(),
             label: option("label").unwrap_or(id).to_owned(),
+            is_right: match option("yAxis") {
+                None | Some("left") => false,
+                Some("right") => true,
+                Some(other) => return Err(format!("an axis is left or right: {other}")),
+            },
             drawn,
         })
     }
@@ -199,6 +205,8 @@ pub struct Scene<'a> {
     pub metrics: &'a Metrics,
     /// The states of all alarms, by name.
     pub states: &'a BTreeMap<String, State>,
+    /// The alarms that were on at some time.
+    pub were_on: &'a BTreeSet<String>,
     /// Lines of level ERROR and CRITICAL, in order.
     pub errors: &'a [Logged],
     /// The time that is shown: from and until, in seconds since 1970.
@@ -243,7 +251,8 @@ main{display:grid;grid-template-columns:repeat(24,1fr);grid-auto-rows:48px;gap:8
 section{background:#fff;border:1px solid #d5dbdb;border-radius:6px;padding:8px;overflow:auto}\
 h1{font-size:20px;margin:0}h2{font-size:14px;margin:0 0 4px}svg{width:100%;height:auto}\
 .alarms{display:flex;flex-wrap:wrap;gap:4px}.alarms span{padding:3px 8px;border-radius:4px;background:#d9f2e3}\
-.alarms .on{background:#d13212;color:#fff}table{border-collapse:collapse;font-size:12px}\
+.alarms .on{background:#d13212;color:#fff}.alarms .was{background:#fbe3c0}.alarms .was::after{content:\" (was on)\"}\
+.legend{display:flex;flex-wrap:wrap;gap:2px 12px;font-size:12px}.legend i{display:inline-block;width:14px;height:3px;margin-right:5px;vertical-align:middle}table{border-collapse:collapse;font-size:12px}\
 td,th{border-bottom:1px solid #eee;padding:2px 8px;text-align:left;white-space:nowrap}";
 
 fn escaped(text: &str) -> String {
@@ -258,6 +267,7 @@ fn draw_alarms(properties: &Value, scene: &Scene<'_>) -> String {
         let name = arn.rsplit(':').next().unwrap_or(arn);
         let class = match scene.states.get(name) {
             Some(State::Alarm) => " class=\"on\"",
+            _ if scene.were_on.contains(name) => " class=\"was\"",
             _ => "",
         };
         format!("<span{class}>{}</span>", escaped(name))
@@ -303,39 +313,58 @@ fn time_of_day(at: Time) -> String {
     format!("{:02}:{:02}", seconds / 3600, seconds % 3600 / 60)
 }
 
-/// A point of a line: its time, and its value where there is one.
-type Points = Vec<(Time, Option<f64>)>;
+/// A line that is drawn: its points, each a time and a value where there is one.
+struct Curve {
+    label: String,
+    color: RGBColor,
+    is_right: bool,
+    points: Vec<(Time, Option<f64>)>,
+}
 
 fn draw_chart(properties: &Value, scene: &Scene<'_>) -> Result<String, String> {
     let lines = properties["metrics"].as_array().into_iter().flatten();
     let lines: Vec<Line> = lines.map(Line::read).collect::<Result<_, _>>()?;
     let period = properties["period"].as_i64().unwrap_or(300);
-    let (from, until) = scene.range;
-    let drawn: Vec<(String, Points)> = lines
-        .iter()
-        .map(|line| (line.label.clone(), points(line, &lines, scene, period)))
-        .collect();
+    let curves = lines.iter().zip(COLORS.into_iter().cycle());
+    let curves = curves.map(|(line, color)| Curve {
+        label: line.label.clone(),
+        color,
+        is_right: line.is_right,
+        points: points(line, &lines, scene, period),
+    });
+    let curves: Vec<Curve> = curves.collect();
     let marks = properties["annotations"]["horizontal"].as_array();
     let marks = marks.into_iter().flatten().map(|mark| {
         let label = mark["label"].as_str().unwrap_or_default().to_owned();
         (label, mark["value"].as_f64().unwrap_or_default())
     });
     let marks: Vec<(String, f64)> = marks.collect();
-    let values = drawn
-        .iter()
-        .flat_map(|(_, points)| points.iter().filter_map(|(_, value)| *value));
-    let highest = values
-        .chain(marks.iter().map(|(_, value)| *value))
-        .fold(1.0, f64::max);
     let mut svg = String::new();
-    chart(&mut svg, &drawn, &marks, (from, until), highest * 1.08)
-        .map_err(|error| error.to_string())?;
+    chart(&mut svg, &curves, &marks, scene.range).map_err(|error| error.to_string())?;
+    let _ = write!(svg, "<div class=\"legend\">");
+    for curve in &curves {
+        let RGBColor(red, green, blue) = curve.color;
+        let side = if curve.is_right { " (right)" } else { "" };
+        let _ = write!(
+            svg,
+            "<span><i style=\"background:rgb({red},{green},{blue})\"></i>{}{side}</span>",
+            escaped(&curve.label)
+        );
+    }
+    for (label, value) in &marks {
+        let label = escaped(label);
+        let _ = write!(
+            svg,
+            "<span><i style=\"background:red\"></i>{label} {}</span>",
+            number(*value)
+        );
+    }
+    svg.push_str("</div>");
     Ok(svg)
 }
 
-fn points(line: &Line, all: &[Line], scene: &Scene<'_>, period: Time) -> Points {
+fn points(line: &Line, all: &[Line], scene: &Scene<'_>, period: Time) -> Vec<(Time, Option<f64>)> {
     let (from, until) = scene.range;
-    let count = (until - from) / period;
     let at = |line: &Line, range| match &line.drawn {
         Drawn::Series(series, statistic) => {
             scene
@@ -355,34 +384,43 @@ fn points(line: &Line, all: &[Line], scene: &Scene<'_>, period: Time) -> Points 
         };
         (range.0, value)
     };
-    (0..count).map(point).collect()
+    (0..(until - from) / period).map(point).collect()
 }
 
 const COLORS: [RGBColor; 7] = [
     RGBColor(31, 119, 180),
-    RGBColor(214, 39, 40),
-    RGBColor(44, 160, 44),
     RGBColor(255, 127, 14),
+    RGBColor(44, 160, 44),
     RGBColor(148, 103, 189),
     RGBColor(140, 86, 75),
     RGBColor(23, 190, 207),
+    RGBColor(227, 119, 194),
 ];
 
 type Failed<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
 
 fn chart<'a>(
     svg: &'a mut String,
-    lines: &[(String, Points)],
+    curves: &[Curve],
     marks: &[(String, f64)],
     (from, until): (Time, Time),
-    highest: f64,
 ) -> Result<(), Failed<'a>> {
-    let area = SVGBackend::with_string(svg, (720, 270)).into_drawing_area();
+    let highest = |is_right: bool| {
+        let curves = curves
+            .iter()
+            .filter(move |curve| curve.is_right == is_right);
+        let values = curves.flat_map(|curve| curve.points.iter().filter_map(|(_, value)| *value));
+        let marks = marks.iter().filter(|_| !is_right).map(|(_, value)| *value);
+        values.chain(marks).fold(1.0, f64::max) * 1.08
+    };
+    let area = SVGBackend::with_string(svg, (720, 230)).into_drawing_area();
     let mut chart = ChartBuilder::on(&area)
         .margin(6)
         .x_label_area_size(22)
-        .y_label_area_size(60)
-        .build_cartesian_2d(from..until, 0.0..highest)?;
+        .y_label_area_size(50)
+        .right_y_label_area_size(50)
+        .build_cartesian_2d(from..until, 0.0..highest(false))?
+        .set_secondary_coord(from..until, 0.0..highest(true));
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -394,41 +432,31 @@ fn chart<'a>(
         .y_label_formatter(&|value| number(*value))
         .label_style(("sans-serif", 12))
         .draw()?;
-    for ((label, points), color) in lines.iter().zip(COLORS.iter().cycle()) {
-        // A gap is a gap: each run of values is a line of its own.
-        let mut runs = points
-            .split(|(_, value)| value.is_none())
-            .filter(|run| !run.is_empty());
-        let first = runs.next().unwrap_or_default();
-        let run = |run: &[(Time, Option<f64>)]| -> Vec<(Time, f64)> {
-            run.iter()
-                .filter_map(|(at, value)| Some((*at, (*value)?)))
-                .collect()
-        };
-        let style = color.stroke_width(2);
-        let color = *color;
+    if curves.iter().any(|curve| curve.is_right) {
         chart
-            .draw_series(LineSeries::new(run(first), style).point_size(1))?
-            .label(label)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2)));
-        for rest in runs {
-            chart.draw_series(LineSeries::new(run(rest), style).point_size(1))?;
+            .configure_secondary_axes()
+            .y_labels(5)
+            .y_label_formatter(&|value| number(*value))
+            .label_style(("sans-serif", 12))
+            .draw()?;
+    }
+    for curve in curves {
+        // A gap is a gap: each run of values is a line of its own.
+        let runs = curve.points.split(|(_, value)| value.is_none());
+        for run in runs.filter(|run| !run.is_empty()) {
+            let run = run.iter().filter_map(|(at, value)| Some((*at, (*value)?)));
+            let line = LineSeries::new(run, curve.color.stroke_width(2)).point_size(2);
+            if curve.is_right {
+                chart.draw_secondary_series(line)?;
+            } else {
+                chart.draw_series(line)?;
+            }
         }
     }
-    for (label, value) in marks {
-        let dashed =
-            DashedLineSeries::new([(from, *value), (until, *value)], 6, 4, RED.stroke_width(1));
-        chart
-            .draw_series(dashed)?
-            .label(label)
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 14, y)], RED.stroke_width(1)));
+    for (_, value) in marks {
+        let ends = [(from, *value), (until, *value)];
+        chart.draw_series(DashedLineSeries::new(ends, 6, 4, RED.stroke_width(1)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.75))
-        .label_font(("sans-serif", 12))
-        .draw()?;
     area.present()
 }
 

@@ -375,7 +375,7 @@ impl Deployment {
             }
             let id = text(entry, "id");
             words.push(
-                json!({ "id": id, "stat": entry["statistic"], "label": id.replace('_', " ") }),
+                json!({ "id": id, "stat": entry["statistic"], "label": id.replace('_', " "), "yAxis": entry["axis"] }),
             );
             json!(words)
         });

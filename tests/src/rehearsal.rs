@@ -665,7 +665,7 @@ impl Performed {
             match first {
                 None => faults.push(format!("{says} says nothing")),
                 Some(after) if after < 0 => {
-                    faults.push(format!("{says} tells before anything is wrong"))
+                    faults.push(format!("{says} tells before anything is wrong"));
                 }
                 Some(after) if after > expected.within * MINUTE => {
                     faults.push(format!(
@@ -745,8 +745,8 @@ impl Performed {
     pub fn timeline(&self, scene: &Scene) -> String {
         let mut lines: Vec<(Time, String)> = Vec::new();
         for phase in &scene.phases {
-            lines.push((phase.from, format!("begins: {:?}", phase.trouble)));
-            lines.push((phase.until, format!("ends:   {:?}", phase.trouble)));
+            lines.push((phase.from, format!("begins: {}", phase.trouble)));
+            lines.push((phase.until, format!("ends:   {}", phase.trouble)));
         }
         for change in &self.changes {
             let words = format!("{} is {}: {}", change.alarm, change.state, change.reason);

@@ -14,6 +14,7 @@
 //! - A start is cold when no process of the last ten minutes is idle.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -75,6 +76,38 @@ pub enum Trouble {
     NewVersion,
     /// What was given up can't be put into the dead-letter queue.
     NoDestination,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ms: u64| ms / 1000;
+        match self {
+            Self::Like(Act::DeniedReading) => f.write_str("S3 refuses to give uploads"),
+            Self::Like(Act::DeniedWriting) => f.write_str("S3 refuses to take renditions"),
+            Self::Like(Act::Unavailable) => f.write_str("S3 answers 503"),
+            Self::Like(Act::OutOfTime) => f.write_str("S3 doesn't answer"),
+            Self::Like(Act::OutOfMemory) => f.write_str("pictures need more memory than there is"),
+            Self::Like(Act::Hung) => f.write_str("the function hangs"),
+            Self::Like(Act::Killed) => f.write_str("the function's process is killed"),
+            Self::Like(act) => write!(f, "every invocation is like {act:?}"),
+            Self::ThrottledOneIn(share) => write!(f, "one invocation in {share} is refused"),
+            Self::Stopped => f.write_str("nothing is invoked"),
+            Self::NoNotification => f.write_str("the bucket tells nobody"),
+            Self::Slow(first, last) if first == last => {
+                write!(f, "invocations take up to {} s", seconds(*first))
+            }
+            Self::Slow(first, last) => {
+                let (first, last) = (seconds(*first), seconds(*last));
+                write!(
+                    f,
+                    "invocations take up to {first} s, and more and more, up to {last} s"
+                )
+            }
+            Self::SlowStarts(ms) => write!(f, "a start takes {ms} ms"),
+            Self::NewVersion => f.write_str("a deploy: every process is new"),
+            Self::NoDestination => f.write_str("the dead-letter queue takes nothing"),
+        }
+    }
 }
 
 /// When something is wrong, in seconds since the begin.

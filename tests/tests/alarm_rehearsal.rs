@@ -2,6 +2,7 @@
 //! their channel, and to the end; and nobody is told anything else.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use pixmill_tests::alarms::State;
 use pixmill_tests::deployment::{Deployment, Mode};
@@ -10,14 +11,22 @@ use pixmill_tests::repertoire::{Act, End};
 
 #[test]
 fn in_every_scene_those_are_told_who_must_be_and_nobody_else() {
-    let company = Company::gather();
+    let company = &Company::gather();
+    let scenes = &scenes();
+    let at = |delay| {
+        let judged = scenes
+            .iter()
+            .map(|scene| company.perform(scene, delay).judge(scene));
+        judged.collect::<Vec<_>>()
+    };
+    let judged = thread::scope(|scope| {
+        let running = DELAYS.map(|delay| (delay, scope.spawn(move || at(delay))));
+        running.map(|(delay, scenes)| (delay, scenes.join().expect("no panic")))
+    });
     let mut faults = Vec::new();
     let mut rows = Vec::new();
-    let scenes = scenes();
-    for scene in &scenes {
-        for delay in DELAYS {
-            let performed = company.perform(scene, delay);
-            let (of_scene, wrong) = performed.judge(scene);
+    for (delay, of_scenes) in judged {
+        for (scene, (of_scene, wrong)) in scenes.iter().zip(of_scenes) {
             let wrong = wrong.into_iter();
             faults.extend(wrong.map(|fault| format!("{} at {delay:?}: {fault}", scene.name)));
             if delay == TYPICAL {

@@ -5,6 +5,7 @@ mod infra;
 mod machine;
 mod package;
 mod python;
+mod rehearse;
 mod run;
 
 use std::env;
@@ -29,6 +30,7 @@ const TASKS: &[Task] = &[
     checks::TEST,
     checks::LINT,
     infra::TASK,
+    rehearse::TASK,
     package::TASK,
 ];
 

@@ -1,4 +1,4 @@
-//! `cargo run -p pixmill-tests --bin rehearse -- [SCENE]... [--dashboard FOLDER]`: every scene, or these, with its timeline,
+//! `cargo xtask rehearse [SCENE]... [--dashboard FOLDER]`: every scene, or these, with its timeline,
 //! then the table; and with a folder, the dashboard of each scene as a page.
 
 use std::env;
@@ -11,8 +11,7 @@ use pixmill_tests::deployment::Deployment;
 use pixmill_tests::rehearsal::{Company, Performed, Scene, TYPICAL, scenes, table};
 use pixmill_tests::simulation::BEGIN;
 
-const USAGE: &str =
-    "Usage: cargo run -p pixmill-tests --bin rehearse -- [SCENE]... [--dashboard FOLDER]";
+const USAGE: &str = "Usage: cargo xtask rehearse [SCENE]... [--dashboard FOLDER]";
 
 fn main() -> ExitCode {
     let mut wanted: Vec<String> = Vec::new();
@@ -78,6 +77,11 @@ fn draw(folder: &Path, scene: &Scene, performed: &Performed) -> Result<(), Strin
             about: scene.about,
             metrics: &performed.metrics,
             states: &performed.states,
+            were_on: &performed
+                .changes
+                .iter()
+                .map(|change| change.alarm.clone())
+                .collect(),
             errors: &performed.errors,
             range: (BEGIN, BEGIN + scene.length),
         },
