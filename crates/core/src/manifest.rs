@@ -206,6 +206,16 @@ impl From<&Head> for ObjectRecord {
     }
 }
 
+/// Whether this is a manifest of a later layout, which this engine may not be able to read as a whole.
+pub(crate) fn has_newer_layout(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        manifest_version: u32,
+    }
+    serde_json::from_slice(bytes)
+        .is_ok_and(|Version { manifest_version }| manifest_version > MANIFEST_VERSION)
+}
+
 impl Manifest {
     /// The file's bytes.
     pub fn to_json(&self) -> Vec<u8> {

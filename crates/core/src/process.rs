@@ -34,6 +34,7 @@ use crate::job::{Job, comes_before};
 use crate::manifest::{
     BadSource, FAILURE_VERSION, FailureRecord, MANIFEST_VERSION, Manifest, ObjectRecord,
     RecipeRecord, RenditionRecord, ReplacingFor, SourceRecord, State, StoreRecord, VariantRecord,
+    has_newer_layout,
 };
 use crate::outcome::{Done, Outcome, SkipReason};
 use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
@@ -510,6 +511,10 @@ impl Processor {
         let etag = Some(fetched.head.etag);
         match Manifest::from_json(&key, &fetched.bytes) {
             Ok(manifest) => Ok((Some(manifest), etag)),
+            // The words that this engine doesn't know are a newer one's.
+            Err(_) if !self.options.force && has_newer_layout(&fetched.bytes) => {
+                Err(Error::new(Stage::Plan, Cause::NewerWork))
+            }
             // Ours alone to write, so what can't be read is replaced.
             Err(_) if self.options.force || self.options.foreign == Foreign::Replace => {
                 Ok((None, etag))

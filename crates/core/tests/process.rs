@@ -102,6 +102,28 @@ fn a_duplicated_event_still_notices_a_rendition_that_is_missing() {
 }
 
 #[test]
+fn a_manifest_of_a_later_layout_is_never_replaced_but_by_force() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    let key = "a.png/manifest.json";
+    let later = r#"{ "manifest_version": 2, "renditions": { "in": "another way" } }"#;
+    world.output.inner().insert(key, later);
+    let outcome = world.process(&Job::new("a.png"));
+    assert_eq!(
+        (outcome.word(), outcome.code()),
+        ("failed", Some("newer-work"))
+    );
+    let blob = world.output.inner().read(key).expect("it is there");
+    assert_eq!(blob.bytes, later);
+    assert_eq!(world.output.inner().keys(), [key]);
+    let force = ProcessOptions {
+        force: true,
+        ..ProcessOptions::default()
+    };
+    assert_eq!(world.process_with(&Job::new("a.png"), force).word(), "done");
+}
+
+#[test]
 fn a_bad_source_is_tried_once_however_often_it_is_asked_for() {
     let world = World::new();
     let whole = photo(20, 10).png();
