@@ -12,18 +12,19 @@ Each mend says in its first line what moto does instead.
 
 import json
 import re
+import sys
 import threading
 import urllib.parse
 from datetime import datetime, timezone
 
 from moto.awslambda import models as lambdas
+from moto.awslambda import responses as lambda_responses
 from moto.cloudtrail import models as trails
 from moto.cloudwatch import models as alarms
 from moto.cloudwatch import responses as cloudwatch
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.responses import ActionResult, EmptyResult
-from moto.iam import access_control
-from moto.iam.access_control import IAMPolicyStatement, IAMRequest, IAMRequestBase, PermissionResult, S3IAMRequest
+from moto.core.responses import EmptyResult
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.logs import responses as logs
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3 import models as s3
@@ -225,6 +226,19 @@ def hand_to_lambda(account_id, event_body, fn_arn, region_name):
         EVENTS.append({"function": fn_arn, "payload": event_body})
 
 
+stock_invoke = lambda_responses.LambdaResponse.invoke
+
+
+def invoke(self):
+    """moto: runs the function in a container, also where nobody waits for its answer."""
+    if self.headers.get("X-Amz-Invocation-Type") != "Event":
+        return stock_invoke(self)
+    name = urllib.parse.unquote(self.path.rsplit("/", 2)[-2])
+    function = self.backend.get_function(name, self._get_param("Qualifier"))
+    hand_to_lambda(self.current_account, json.loads(self.body or "{}"), function.function_arn, self.region)
+    return 202, {"status": "202"}, ""
+
+
 # ---- S3 --------------------------------------------------------------------------------------------
 
 SEQUENCER = iter(range(0x0055AED6DCD90281, 1 << 64))
@@ -263,9 +277,6 @@ def s3_event(event_name, bucket, key, notification_id):
         },
     }
     return {"Records": [record]}
-
-
-stock_log_permissions = s3.FakeBucket._log_permissions_enabled_policy
 
 
 def log_permissions(target_bucket, target_prefix):
@@ -389,6 +400,7 @@ def mend():
         (lambdas.LambdaFunction, "get_configuration", configuration),
         (lambdas.LambdaFunction, "update_configuration", update_configuration),
         (lambdas.LambdaBackend, "create_event_source_mapping", new_mapping),
+        (lambda_responses.LambdaResponse, "invoke", invoke),
         (notifications, "_invoke_awslambda", hand_to_lambda),
         (notifications, "_get_s3_event", s3_event),
         (s3.FakeBucket, "_log_permissions_enabled_policy", staticmethod(log_permissions)),
@@ -434,8 +446,6 @@ def main():
         return [answer[1]]
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    import sys
-
     print(f"Running on http://127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
     server.serve_forever()
 

@@ -2,6 +2,8 @@
 //! that reach it, and CloudWatch's filter patterns.
 
 pub mod alarms;
+pub mod aws;
+pub mod cloud;
 pub mod dashboard;
 pub mod deployment;
 pub mod events;
