@@ -1,6 +1,7 @@
 """moto's server, with what a deployment of Pixmill needs and moto 5.2.1 lacks.
 
-`python moto_cloud.py` serves on a free port of loopback and says where on standard error, like `moto_server`.
+`python moto_cloud.py LOG` serves on a free port of loopback and says where on standard error, like `moto_server`; what
+goes wrong in it from then on is in the file LOG. It ends when its standard input does, and so with whoever started it.
 
 What is mended here is what moto itself has to answer. What AWS does between the services (poll a queue, run the
 function, count log lines, watch alarms) is not: the driver does that, in Rust, from outside, and says so. Two addresses
@@ -11,6 +12,7 @@ Each mend says in its first line what moto does instead.
 """
 
 import json
+import os
 import re
 import sys
 import threading
@@ -289,6 +291,10 @@ def log_permissions(target_bucket, target_prefix):
     return False
 
 
+def dispose(self):
+    """moto: a delete marker lacks this, so that the last version of a deleted object can't be deleted (500)."""
+
+
 # ---- SQS -------------------------------------------------------------------------------------------
 
 stock_attributes = sqs.Queue.attributes.fget
@@ -404,6 +410,7 @@ def mend():
         (notifications, "_invoke_awslambda", hand_to_lambda),
         (notifications, "_get_s3_event", s3_event),
         (s3.FakeBucket, "_log_permissions_enabled_policy", staticmethod(log_permissions)),
+        (s3.FakeDeleteMarker, "dispose", dispose),
         (sqs.Queue, "attributes", property(queue_attributes)),
         (sqs.Queue, "_set_attributes", set_queue_attributes),
         (trails.CloudTrailBackend, "start_logging", start_logging),
@@ -447,7 +454,9 @@ def main():
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     print(f"Running on http://127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
-    server.serve_forever()
+    os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

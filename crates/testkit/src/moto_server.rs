@@ -28,7 +28,8 @@ impl MotoServer {
     /// One that this command starts, and that says on standard error where it listens as moto's own program does.
     pub fn of(command: &mut Command) -> Self {
         let mut process = command
-            .stdin(Stdio::null())
+            // Open for as long as this process lives, so that a server which looks at it doesn't outlive us.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -107,7 +107,8 @@ impl Story {
 
     fn run(&mut self) -> Told {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto_cloud.py");
-        let moto = MotoServer::of(Command::new(&self.python).arg(script));
+        let log = self.folder.join("moto.log");
+        let moto = MotoServer::of(Command::new(&self.python).arg(script).arg(log));
         self.say("moto", &format!("listens at {}", moto.url()));
 
         let outputs = self.deploy(&moto)?;
