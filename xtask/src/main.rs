@@ -1,6 +1,7 @@
 //! `cargo xtask`: the menu of tasks. A person and the build machine call the same ones.
 
 mod checks;
+mod cloud;
 mod infra;
 mod machine;
 mod package;
@@ -31,6 +32,7 @@ const TASKS: &[Task] = &[
     checks::LINT,
     infra::TASK,
     rehearse::TASK,
+    cloud::TASK,
     package::TASK,
 ];
 
