@@ -4,9 +4,9 @@
 goes wrong in it from then on is in the file LOG. It ends when its standard input does, and so with whoever started it.
 
 What is mended here is what moto itself has to answer. What AWS does between the services (poll a queue, run the
-function, count log lines, watch alarms) is not: the driver does that, in Rust, from outside, and says so. Two addresses
-of our own serve it, beside AWS's: `/harness/code/FUNCTION/VERSION` gives the zip that was deployed, and
-`/harness/events` hands out, once, the events that S3 sent to Lambda.
+function, count log lines, watch alarms) is not: the driver does that, in Rust, from outside, and says so. Three addresses
+of our own serve it, beside AWS's: `/harness/code/FUNCTION/VERSION` gives the zip that was deployed, `/harness/events`
+hands out, once, the events that S3 sent to Lambda, and `/harness/told/ALARM/TOPIC` notes that an alarm told a topic.
 
 Each mend says in its first line what moto does instead.
 """
@@ -25,7 +25,7 @@ from moto.cloudtrail import models as trails
 from moto.cloudwatch import models as alarms
 from moto.cloudwatch import responses as cloudwatch
 from moto.core.authorization import ActionAuthenticatorMixin
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.logs import responses as logs
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -118,13 +118,37 @@ stock_set_alarm_state = alarms.CloudWatchBackend.set_alarm_state
 
 
 def set_alarm_state(self, alarm_name, reason, reason_data, state_value):
-    """moto: knows its own alarms only."""
+    """moto: knows its own alarms only, and keeps no history that one could ask for."""
     alarm = composites(self).get(alarm_name)
+    old = alarm["StateValue"] if alarm else self.alarms[alarm_name].state_value if alarm_name in self.alarms else None
+    remember(self, alarm_name, "StateUpdate", f"Alarm updated from {old} to {state_value}")
     if alarm is None:
         stock_set_alarm_state(self, alarm_name, reason, reason_data, state_value)
     else:
         now = datetime.now(timezone.utc)
         alarm.update(StateValue=state_value, StateReason=reason, StateUpdatedTimestamp=now)
+
+
+def remember(backend, alarm, kind, summary):
+    item = {
+        "AlarmName": alarm,
+        "AlarmType": "CompositeAlarm" if alarm in composites(backend) else "MetricAlarm",
+        "Timestamp": datetime.now(timezone.utc),
+        "HistoryItemType": kind,
+        "HistorySummary": summary,
+    }
+    backend.__dict__.setdefault("history", []).append(item)
+
+
+def describe_alarm_history(self):
+    """moto: the action is not implemented."""
+    name, kind = self._get_param("AlarmName"), self._get_param("HistoryItemType")
+    found = [
+        item
+        for item in reversed(self.cloudwatch_backend.__dict__.get("history", []))
+        if (not name or item["AlarmName"] == name) and (not kind or item["HistoryItemType"] == kind)
+    ]
+    return ActionResult({"AlarmHistoryItems": found})
 
 
 # ---- CloudWatch Logs: saved queries, and who writes where ----------------------------------------
@@ -396,6 +420,7 @@ def mend():
     for kind, name, what in (
         (cloudwatch.CloudWatchResponse, "put_composite_alarm", put_composite_alarm),
         (cloudwatch.CloudWatchResponse, "describe_alarms", describe_alarms),
+        (cloudwatch.CloudWatchResponse, "describe_alarm_history", describe_alarm_history),
         (alarms.CloudWatchBackend, "delete_alarms", delete_alarms),
         (alarms.CloudWatchBackend, "set_alarm_state", set_alarm_state),
         (logs.LogsResponse, "put_query_definition", put_query_definition),
@@ -423,11 +448,16 @@ def mend():
 
 
 def harness(path):
-    """Our own two addresses: what they answer, or None where the path is another."""
+    """Our own addresses: what they answer, or None where the path is another."""
     code = re.fullmatch(r"/harness/code/([^/]+)/([^/]+)", path)
     if code:
         backend = lambdas.lambda_backends[ACCOUNT]["us-east-1"]
         return "application/zip", backend.get_function(code[1], code[2]).code_bytes
+    told = re.fullmatch(r"/harness/told/([^/]+)/([^/]+)", path)
+    if told:
+        backend = alarms.cloudwatch_backends[ACCOUNT]["us-east-1"]
+        remember(backend, told[1], "Action", f"Successfully executed action {told[2]}")
+        return "application/json", b"{}"
     if path == "/harness/events":
         with EVENTS_LOCK:
             taken = json.dumps(EVENTS).encode()

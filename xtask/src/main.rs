@@ -2,12 +2,14 @@
 
 mod checks;
 mod cloud;
+mod deploy;
 mod infra;
 mod machine;
 mod package;
 mod python;
 mod rehearse;
 mod run;
+mod smoke;
 
 use std::env;
 use std::ffi::OsString;
@@ -34,6 +36,9 @@ const TASKS: &[Task] = &[
     rehearse::TASK,
     cloud::TASK,
     package::TASK,
+    deploy::DEPLOY,
+    smoke::TASK,
+    deploy::DESTROY,
 ];
 
 /// Why a task ended early.

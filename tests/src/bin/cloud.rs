@@ -8,7 +8,8 @@ use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use futures_util::StreamExt;
@@ -19,7 +20,7 @@ use pixmill_tests::alarms::State;
 use pixmill_tests::aws::{Aws, in_tags};
 use pixmill_tests::cloud::{Cloud, Outputs};
 use pixmill_tests::output::assert_same_output;
-use pixmill_tests::programs::{convert, samples};
+use pixmill_tests::programs::{convert, program, samples};
 use serde_json::{Value, json};
 
 /// The three channels, by the outputs that name their topics.
@@ -34,6 +35,15 @@ const MAY_BE_NULL: [&str; 2] = ["upload_queue_url", "batch_operations_role_arn"]
 
 /// A photo, and the key that it is uploaded under: with a folder, a space and a letter beyond ASCII.
 const PHOTO: (&str, &str) = ("cat.jpg", "photos/café menu/cat.jpg");
+
+/// What AWS's tools need to know where nobody looks at it.
+const CREDENTIALS: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+    ("CHECKPOINT_DISABLE", "1"),
+];
 
 /// What is settled besides the mode, so that both runs together try most of what can be chosen.
 fn variables(mode: &str) -> &'static [&'static str] {
@@ -130,6 +140,9 @@ impl Story {
         self.a_corrupt_picture_is_told(cloud, &outputs, &mut ears)?;
         self.a_poisoned_event_ends_in_the_dead_letters(cloud, &outputs, &mut ears)?;
         self.a_refused_write_is_told_and_made_good(cloud, &outputs, &mut ears)?;
+        if self.mode == "queue" {
+            self.smoke_finds_nothing_wrong(cloud, &moto)?;
+        }
         ears.unsubscribe(cloud.aws())?;
         self.destroy(&moto)
     }
@@ -231,15 +244,9 @@ impl Story {
             .arg(command)
             .args(words)
             .args(&all)
-            .envs([
-                // Not `localhost`: the provider would look for buckets as its subdomains.
-                ("AWS_ENDPOINT_URL", moto.url()),
-                ("AWS_ACCESS_KEY_ID", "test"),
-                ("AWS_SECRET_ACCESS_KEY", "test"),
-                ("AWS_REGION", "us-east-1"),
-                ("AWS_EC2_METADATA_DISABLED", "true"),
-                ("CHECKPOINT_DISABLE", "1"),
-            ])
+            // Not `localhost`: the provider would look for buckets as its subdomains.
+            .env("AWS_ENDPOINT_URL", moto.url())
+            .envs(CREDENTIALS)
             .env_remove("AWS_PROFILE")
             .env("TF_DATA_DIR", self.folder.join("data"))
             .stdin(Stdio::null())
@@ -286,7 +293,6 @@ impl Story {
             refused.contains("403"),
             true,
         )?;
-        let topic = outputs.text("critical_alerts_topic_arn");
         let queue = json!({ "QueueUrl": outputs.text("dead_letter_queue_url") });
         let purge = cloud
             .aws()
@@ -303,7 +309,6 @@ impl Story {
                  {uploads} and a purge of the dead letters are refused"
             ),
         );
-        let _ = topic;
         Ok(())
     }
 
@@ -500,7 +505,7 @@ impl Story {
         let key = "photos/dusk.png";
         let picture = fs::read(samples().join("dusk.png")).map_err(|error| error.to_string())?;
         upload(cloud.aws(), outputs, key, &picture)?;
-        iam_settle(cloud)?;
+        cloud.settle()?;
         let lines = self.lines(cloud, outputs, key)?;
         let line = lines.last().ok_or("no line about the refused picture")?;
         expect(
@@ -545,6 +550,57 @@ impl Story {
             "with the policy taken away the next attempt made it; nothing was lost",
         );
         self.ends(cloud, outputs, ears, "s3-permission-errors", "critical")
+    }
+
+    /// What a deployer runs against AWS, with the real commands, while the clock goes on.
+    fn smoke_finds_nothing_wrong(&self, cloud: &mut Cloud, moto: &MotoServer) -> Told {
+        if Command::new("aws").arg("--version").output().is_err() {
+            self.say(
+                "harness",
+                "LEFT OUT: cargo xtask smoke, because the aws command is not there",
+            );
+            return Ok(());
+        }
+        let log = self.folder.join("smoke.log");
+        let file = File::create(&log).map_err(|error| error.to_string())?;
+        let state = format!("-state={}", self.folder.join("state").display());
+        let mut smoke = Command::new(program("xtask"))
+            .args(["smoke", "--endpoint", moto.url(), "--", &state])
+            .envs(CREDENTIALS)
+            .env_remove("AWS_PROFILE")
+            .stdin(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || tell.send(smoke.wait()));
+        let status = loop {
+            cloud.settle()?;
+            cloud.minute()?;
+            match told.recv_timeout(Duration::from_millis(300)) {
+                Ok(status) => break status.map_err(|error| error.to_string())?,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        };
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        if !status.success() {
+            return Err(format!("cargo xtask smoke failed:\n{said}"));
+        }
+        let seen = said
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("seen after "));
+        let seen: Vec<_> = seen
+            .filter_map(|line| Some(line.split_once(": ")?.1))
+            .collect();
+        self.say(
+            "harness",
+            &format!(
+                "ran `cargo xtask smoke` by the real aws command; it saw {}",
+                seen.join("; ")
+            ),
+        );
+        Ok(())
     }
 
     /// The alarm goes on, and its channel hears of it.
@@ -618,11 +674,6 @@ impl Story {
         });
         Ok(lines.collect())
     }
-}
-
-/// Everything that waits is worked off.
-fn iam_settle(cloud: &mut Cloud) -> Told {
-    cloud.settle().map(|_| ())
 }
 
 /// The alarms that are on.

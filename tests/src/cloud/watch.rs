@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -215,6 +216,8 @@ impl Watch {
                     ("Message", &as_told(message, old).to_string()),
                 ],
             )?;
+            let told = format!("/harness/told/{}/{}", message.alarm, message.to);
+            aws.path(None, "monitoring", Method::GET, &told, "")?;
         }
         Ok((news.changes, news.messages))
     }
