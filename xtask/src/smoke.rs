@@ -13,7 +13,7 @@ use crate::{Failure, Task, python};
 pub(crate) const TASK: Task = Task {
     name: "smoke",
     about: "Try out what is deployed: a good and a bad picture, the alarm and its message",
-    usage: " [--endpoint URL] [-- TERRAFORM ARGUMENTS]",
+    usage: " [--endpoint URL] [--infra FOLDER] [-- TERRAFORM ARGUMENTS]",
     details: "\
 Reads Terraform's outputs, looks whether subscriptions are confirmed, uploads a good and a cut-off picture under
 smoke/TIME/, and waits for renditions and manifest, the failure record, the log's line, the metric, the alarm and
@@ -24,6 +24,7 @@ The bad picture really sets off the alarm log-errors, and its channel is told. T
 look once a minute. Needs terraform and the aws command.
 
   --endpoint URL  an emulator instead of AWS; the same as AWS_ENDPOINT_URL
+  --infra FOLDER  another folder than infra, on which terraform was run
   -- ...          goes to `terraform output`: -state=...",
     start,
 };
@@ -36,15 +37,12 @@ const FOR_ALARMS: Duration = Duration::from_mins(8);
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let mut words = words.into_iter().map(|w| w.to_string_lossy().into_owned());
-    let (mut endpoint, mut more) = (None, Vec::new());
+    let (mut endpoint, mut infra, mut more) = (None, "infra".to_owned(), Vec::new());
     while let Some(word) = words.next() {
         match word.as_str() {
             "--" => more = words.by_ref().collect(),
-            "--endpoint" => {
-                let url = words.next();
-                endpoint =
-                    Some(url.ok_or_else(|| Failure::Usage("--endpoint needs a URL.".to_owned()))?);
-            }
+            "--endpoint" => endpoint = Some(value(&word, words.next())?),
+            "--infra" => infra = value(&word, words.next())?,
             _ => {
                 let words = format!("'{word}' is not something that this task takes.");
                 return Err(Failure::Usage(words));
@@ -57,7 +55,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             "The aws command is not on this machine, and is needed: https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
         ));
     }
-    let smoke = Smoke::find(endpoint, &more)?;
+    let smoke = Smoke::find(endpoint, &infra, &more)?;
     let result = smoke.run();
     // Also after a failure.
     smoke.clean_up();
@@ -72,9 +70,14 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn value(option: &str, word: Option<String>) -> Result<String, Failure> {
+    word.ok_or_else(|| Failure::Usage(format!("{option} needs a value.")))
+}
+
 /// What is deployed, and the canaries.
 struct Smoke {
     endpoint: Option<String>,
+    region: String,
     uploads: String,
     processed: String,
     upload_prefix: String,
@@ -91,10 +94,11 @@ struct Smoke {
 }
 
 impl Smoke {
-    fn find(endpoint: Option<String>, more: &[String]) -> Result<Self, Failure> {
+    fn find(endpoint: Option<String>, infra: &str, more: &[String]) -> Result<Self, Failure> {
         eprintln!("# What is deployed");
+        let infra = format!("-chdir={infra}");
         let output = |name: &str| {
-            let mut words = vec!["-chdir=infra", "output", "-raw"];
+            let mut words = vec![&*infra, "output", "-raw"];
             words.extend(more.iter().map(String::as_str));
             words.push(name);
             answer("terraform", &words)
@@ -103,6 +107,7 @@ impl Smoke {
         let begin = begin.unwrap_or_default().as_secs();
         Ok(Self {
             endpoint,
+            region: output("aws_region")?,
             uploads: output("upload_bucket_name")?,
             processed: output("processed_bucket_name")?,
             upload_prefix: output("upload_prefix")?,
@@ -337,7 +342,7 @@ impl Smoke {
         otherwise: &str,
     ) -> bool {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let words = self.with_endpoint(&words);
+        let words = self.in_place(&words);
         crate::deploy::say("aws", &words);
         let begin = Instant::now();
         loop {
@@ -401,11 +406,12 @@ impl Smoke {
     }
 
     fn aws(&self, words: &[&str]) -> Result<String, Failure> {
-        answer("aws", &self.with_endpoint(words))
+        answer("aws", &self.in_place(words))
     }
 
-    fn with_endpoint<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+    fn in_place<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
         let mut all = words.to_vec();
+        all.extend(["--region", &self.region]);
         if let Some(endpoint) = &self.endpoint {
             all.extend(["--endpoint-url", endpoint]);
         }

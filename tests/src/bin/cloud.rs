@@ -565,7 +565,10 @@ impl Story {
         let file = File::create(&log).map_err(|error| error.to_string())?;
         let state = format!("-state={}", self.folder.join("state").display());
         let mut smoke = Command::new(program("xtask"))
-            .args(["smoke", "--endpoint", moto.url(), "--", &state])
+            .args(["smoke", "--endpoint", moto.url(), "--infra"])
+            .arg(self.folder.join("infra"))
+            .args(["--", &state])
+            .env("TF_DATA_DIR", self.folder.join("data"))
             .envs(CREDENTIALS)
             .env_remove("AWS_PROFILE")
             .stdin(Stdio::null())
