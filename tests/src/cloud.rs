@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::alarms::{Change, Message, State};
 use crate::aws::Aws;
+use crate::deployment::Deployment;
 use crate::events::given_back;
 use crate::metrics::Time;
 use lambda::Lambda;
@@ -141,6 +142,11 @@ impl Cloud {
     /// How many metric filters look at the log.
     pub fn filters(&self) -> usize {
         self.watch.filters()
+    }
+
+    /// What Terraform made of filters and alarms otherwise than `deployment` says.
+    pub fn differences(&self, deployment: &Deployment) -> Vec<String> {
+        self.watch.differences(deployment)
     }
 
     /// The state of every alarm, by name.

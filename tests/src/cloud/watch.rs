@@ -15,7 +15,8 @@ use crate::alarms::{
     Suppressor,
 };
 use crate::aws::{Aws, Role};
-use crate::filter_pattern::{FilterPattern, select};
+use crate::deployment::{Deployment, MetricFilter};
+use crate::filter_pattern::FilterPattern;
 use crate::metric_math::Expression;
 use crate::metrics::{MINUTE, Metrics, Series, Statistic, Time};
 
@@ -24,21 +25,13 @@ pub(super) struct Watch {
     log_group: String,
     stream: String,
     role: Role,
-    filters: Vec<Filter>,
+    filters: Vec<MetricFilter>,
     metrics: Metrics,
     alarms: Alarms,
+    /// The alarms as they are defined, by name.
+    defined: (Vec<MetricAlarm>, Vec<CompositeAlarm>),
     /// What the clock says, which starts with the real time and is moved on by the minute.
     now: Time,
-}
-
-struct Filter {
-    pattern: FilterPattern,
-    metric: String,
-    namespace: String,
-    value: String,
-    unit: String,
-    /// A dimension's name, and the field that its value is in.
-    dimensions: BTreeMap<String, String>,
 }
 
 /// A value of a metric, and its unit.
@@ -66,16 +59,20 @@ impl Watch {
             "Logs_20140328.DescribeMetricFilters",
             &json!({ "logGroupName": log_group }),
         )?;
-        let filters = list(&filters["metricFilters"]).iter().map(Filter::read);
+        let filters = list(&filters["metricFilters"]).iter();
+        let filters = filters.map(|found| filter(found, lambda.name()));
         let filters = filters.collect::<Result<_, _>>()?;
-        let (metric, composite) = alarms(aws)?;
+        let (mut metric, mut composite) = alarms(aws)?;
+        metric.sort_by(|a, b| a.name.cmp(&b.name));
+        composite.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self {
             log_group,
             stream,
             role,
             filters,
             metrics: Metrics::default(),
-            alarms: Alarms::new(metric, composite)?,
+            alarms: Alarms::new(metric.clone(), composite.clone())?,
+            defined: (metric, composite),
             now: Timestamp::now().as_second(),
         })
     }
@@ -83,6 +80,43 @@ impl Watch {
     /// How many filters there are.
     pub(super) fn filters(&self) -> usize {
         self.filters.len()
+    }
+
+    /// What Terraform made otherwise than `deployment` says; nothing where the two agree.
+    pub(super) fn differences(&self, deployment: &Deployment) -> Vec<String> {
+        let filters = |all: &[MetricFilter]| {
+            let all = all.iter().filter(|filter| filter.log == "function");
+            let mut all: Vec<_> = all
+                .map(|filter| (filter.name.clone(), format!("{filter:?}")))
+                .collect();
+            all.sort();
+            all
+        };
+        let (mut metric, mut composite) =
+            (deployment.metric_alarms(), deployment.composite_alarms());
+        metric.sort_by(|a, b| a.name.cmp(&b.name));
+        composite.sort_by(|a, b| a.name.cmp(&b.name));
+        let named = |metric: &[MetricAlarm], composite: &[CompositeAlarm]| {
+            let metric = metric
+                .iter()
+                .map(|alarm| (alarm.name.clone(), format!("{:?}", by_one_id(alarm))));
+            let composite = composite
+                .iter()
+                .map(|alarm| (alarm.name.clone(), format!("{alarm:?}")));
+            metric.chain(composite).collect::<Vec<_>>()
+        };
+        let expected = [filters(&deployment.filters()), named(&metric, &composite)].concat();
+        let found = [
+            filters(&self.filters),
+            named(&self.defined.0, &self.defined.1),
+        ]
+        .concat();
+        let missing = expected.iter().filter(|one| !found.contains(one));
+        let foreign = found.iter().filter(|one| !expected.contains(one));
+        let missing = missing.map(|(name, all)| format!("{name} should be {all}"));
+        missing
+            .chain(foreign.map(|(name, all)| format!("{name} is {all}")))
+            .collect()
     }
 
     /// The state of every alarm, by name.
@@ -118,7 +152,11 @@ impl Watch {
         let mut points = Vec::new();
         for line in &done.lines {
             for filter in &self.filters {
-                points.extend(filter.count(line));
+                points.extend(filter.count(line).map(|(series, value)| Point {
+                    series,
+                    value,
+                    unit: filter.unit.clone(),
+                }));
             }
             points.extend(embedded(line));
         }
@@ -223,6 +261,18 @@ impl Watch {
     }
 }
 
+/// An alarm over one series itself, by one id: in the account it has none.
+fn by_one_id(alarm: &MetricAlarm) -> MetricAlarm {
+    let mut alarm = alarm.clone();
+    let only = alarm.series.first_key_value();
+    let only = only.filter(|(id, _)| Ok(&alarm.expression) == Expression::parse(id).as_ref());
+    if let Some((_, series)) = only.filter(|_| alarm.series.len() == 1) {
+        alarm.series = [("m".to_owned(), series.clone())].into();
+        alarm.expression = Expression::parse("m").expect("an id");
+    }
+    alarm
+}
+
 /// What an alarm's message to a topic holds, as far as anybody here reads it.
 fn as_told(message: &Message, old: State) -> Value {
     let at = Timestamp::from_second(message.at).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -239,42 +289,31 @@ fn as_told(message: &Message, old: State) -> Value {
     })
 }
 
-impl Filter {
-    fn read(filter: &Value) -> Result<Self, String> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let pattern = text(&filter["filterPattern"]);
-        let [made] = list(&filter["metricTransformations"]) else {
-            return Err(format!("not one metric in {filter}"));
-        };
-        let dimensions = made["dimensions"].as_object().into_iter().flatten();
-        Ok(Self {
-            pattern: FilterPattern::parse(&pattern)
-                .map_err(|error| format!("{}: {error}", filter["filterName"]))?,
-            metric: text(&made["metricName"]),
-            namespace: text(&made["metricNamespace"]),
-            value: text(&made["metricValue"]),
-            unit: text(&made["unit"]),
-            dimensions: dimensions
-                .map(|(name, field)| (name.clone(), text(field)))
-                .collect(),
-        })
-    }
-
-    fn count(&self, line: &str) -> Option<Point> {
-        let value = self.pattern.published(&self.value, line).ok()??;
-        let json: Value = serde_json::from_str(line).ok()?;
-        let mut series = Series::new(&self.namespace, &self.metric, []);
-        for (name, field) in &self.dimensions {
-            let found = select(field, &json).ok()?;
-            let of = found.first()?.as_str()?;
-            series.dimensions.insert(name.clone(), of.to_owned());
-        }
-        Some(Point {
-            series,
-            value,
-            unit: self.unit.clone(),
-        })
-    }
+/// A filter as `DescribeMetricFilters` gives it; by its name without the function's, as the table has it.
+fn filter(filter: &Value, function: &str) -> Result<MetricFilter, String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pattern = text(&filter["filterPattern"]);
+    let [made] = list(&filter["metricTransformations"]) else {
+        return Err(format!("not one metric in {filter}"));
+    };
+    let name = text(&filter["filterName"]);
+    let name = name.strip_prefix(&format!("{function}-")).unwrap_or(&name);
+    let dimensions = made["dimensions"].as_object();
+    let dimension = dimensions.and_then(|dimensions| dimensions.iter().next());
+    Ok(MetricFilter {
+        name: name.to_owned(),
+        log: "function".to_owned(),
+        pattern: FilterPattern::parse(&pattern).map_err(|error| format!("{name}: {error}"))?,
+        text: pattern,
+        value: text(&made["metricValue"]),
+        unit: text(&made["unit"]),
+        series: Series::new(
+            &text(&made["metricNamespace"]),
+            &text(&made["metricName"]),
+            [],
+        ),
+        dimension: dimension.map(|(name, field)| (name.clone(), text(field))),
+    })
 }
 
 /// What an embedded-metric line holds.

@@ -3,6 +3,9 @@
 //! `cloud MODE FOLDER ZIP PYTHON`: `FOLDER` holds a copy of `infra/` on which `terraform init` was run with `data` as
 //! its data folder; `ZIP` is the function's package; `PYTHON` has moto.
 
+mod account;
+mod ears;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs::{self, File};
@@ -12,23 +15,20 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use futures_util::StreamExt;
-use pixmill::ports::BlobStore;
-use pixmill_aws::{S3Store, load_at, s3_client};
 use pixmill_testkit::moto_server::MotoServer;
 use pixmill_tests::alarms::State;
-use pixmill_tests::aws::{Aws, in_tags};
+use pixmill_tests::aws::Aws;
 use pixmill_tests::cloud::{Cloud, Outputs};
+use pixmill_tests::deployment::{Deployment, Mode};
 use pixmill_tests::output::assert_same_output;
 use pixmill_tests::programs::{convert, program, samples};
 use serde_json::{Value, json};
 
-/// The three channels, by the outputs that name their topics.
-const CHANNELS: [(&str, &str); 3] = [
-    ("critical", "critical_alerts_topic_arn"),
-    ("performance", "performance_alerts_topic_arn"),
-    ("logs", "log_alerts_topic_arn"),
-];
+use account::{left, lines, made, metric_sum, upload};
+use ears::{CHANNELS, Ears};
+
+/// The default of the variable `runbook_url`.
+const RUNBOOK: &str = "https://github.com/pixmill/pixmill/blob/main/docs/runbook.md";
 
 /// Outputs that are null where their part is left out.
 const MAY_BE_NULL: [&str; 2] = ["upload_queue_url", "batch_operations_role_arn"];
@@ -101,7 +101,7 @@ struct Story {
 type Told = Result<(), String>;
 
 /// Fails with what was expected and what was seen.
-fn expect<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, expected: T) -> Told {
+fn expect<T: PartialEq + std::fmt::Debug>(what: &str, seen: &T, expected: &T) -> Told {
     if seen == expected {
         return Ok(());
     }
@@ -132,6 +132,7 @@ impl Story {
                 cloud.states().len(),
             ),
         );
+        self.the_account_has_what_the_table_says(cloud, &outputs)?;
         let mut ears = Ears::subscribe(cloud.aws(), &outputs)?;
         self.say("moto", "a queue is subscribed to each of the three topics");
 
@@ -143,7 +144,7 @@ impl Story {
         if self.mode == "queue" {
             self.smoke_finds_nothing_wrong(cloud, &moto)?;
         }
-        ears.unsubscribe(cloud.aws())?;
+        Ears::unsubscribe(cloud.aws())?;
         self.destroy(&moto)
     }
 
@@ -269,6 +270,35 @@ impl Story {
 
     // ---- What is seen
 
+    /// What the rehearsals of alarms rest on.
+    fn the_account_has_what_the_table_says(&self, cloud: &Cloud, outputs: &Outputs) -> Told {
+        let mode = if self.mode == "queue" {
+            Mode::Queue
+        } else {
+            Mode::Direct
+        };
+        let mut deployment = Deployment::new(mode);
+        let switched_on = variables(&self.mode)
+            .iter()
+            .filter_map(|v| v.strip_suffix("=true"));
+        deployment.switches = switched_on.map(|name| (name.to_owned(), true)).collect();
+        let name = outputs.text("lambda_function_name");
+        name.clone_into(&mut deployment.function_name);
+        let uploads = outputs.text("upload_bucket_name");
+        uploads.clone_into(&mut deployment.upload_bucket);
+        RUNBOOK.clone_into(&mut deployment.runbook_url);
+        for (channel, topic) in CHANNELS {
+            let topic = outputs.text(topic).to_owned();
+            deployment.topics.insert(channel.to_owned(), topic);
+        }
+        expect("differences", &cloud.differences(&deployment), &Vec::new())?;
+        self.say(
+            "harness",
+            "every filter and alarm at moto is what the tests make of observability.json",
+        );
+        Ok(())
+    }
+
     fn the_role_may_do_what_it_needs_and_no_more(&self, cloud: &Cloud, outputs: &Outputs) -> Told {
         let role = Some(cloud.role());
         let (uploads, processed) = (
@@ -279,7 +309,7 @@ impl Story {
             let path = format!("/{bucket}/probe");
             cloud.aws().path(role, "s3", Method::PUT, &path, "x")
         };
-        expect("the role writes renditions", put(processed).is_ok(), true)?;
+        expect("the role writes renditions", &put(processed).is_ok(), &true)?;
         cloud.aws().path(
             role,
             "s3",
@@ -290,8 +320,8 @@ impl Story {
         let refused = put(uploads).err().unwrap_or_default();
         expect(
             "the role's write to the uploads is refused",
-            refused.contains("403"),
-            true,
+            &refused.contains("403"),
+            &true,
         )?;
         let queue = json!({ "QueueUrl": outputs.text("dead_letter_queue_url") });
         let purge = cloud
@@ -299,8 +329,8 @@ impl Story {
             .json(role, "sqs", "AmazonSQS.PurgeQueue", &queue);
         expect(
             "the role's purge of dead letters is refused",
-            purge.is_err(),
-            true,
+            &purge.is_err(),
+            &true,
         )?;
         self.say(
             "moto",
@@ -321,9 +351,9 @@ impl Story {
             &format!("S3 took samples/{file} as {key} and sent its event"),
         );
         let invocations = cloud.settle()?;
-        let lines = self.lines(cloud, outputs, key)?;
+        let lines = lines(cloud, outputs, key)?;
         let outcomes: Vec<_> = lines.iter().filter_map(|l| l["outcome"].as_str()).collect();
-        expect("the photo's outcome in the log", outcomes, vec!["done"])?;
+        expect("the photo's outcome in the log", &outcomes, &vec!["done"])?;
         self.say(
             "function",
             &format!(
@@ -347,7 +377,7 @@ impl Story {
         cloud.minute()?;
         cloud.minute()?;
         let on = on(cloud);
-        expect("alarms after a good photo", on, Vec::new())?;
+        expect("alarms after a good photo", &on, &Vec::new())?;
         self.say("harness", "two virtual minutes later no alarm is on");
         Ok(())
     }
@@ -362,14 +392,14 @@ impl Story {
         let photo = fs::read(samples().join(PHOTO.0)).map_err(|error| error.to_string())?;
         upload(cloud.aws(), outputs, key, &photo[..photo.len() / 2])?;
         cloud.settle()?;
-        let lines = self.lines(cloud, outputs, key)?;
+        let lines = lines(cloud, outputs, key)?;
         let [line] = &lines[..] else {
             return Err(format!("one line about {key} was expected, seen {lines:?}"));
         };
         expect(
             "the level of its line",
-            line["level"].as_str(),
-            Some("ERROR"),
+            &line["level"].as_str(),
+            &Some("ERROR"),
         )?;
         self.say(
             "function",
@@ -386,11 +416,11 @@ impl Story {
         let record = format!("failed/{key}.json");
         expect(
             "its failure record is there",
-            made(cloud.aws(), outputs)?.contains_key(&record),
-            true,
+            &made(cloud.aws(), outputs)?.contains_key(&record),
+            &true,
         )?;
         let sum = metric_sum(cloud, outputs, "LambdaErrors")?;
-        expect("LambdaErrors at moto", sum, 1.0)?;
+        expect("LambdaErrors at moto", &sum, &1.0)?;
         self.say("harness", "counted the line: LambdaErrors is 1 at moto");
         self.fires(cloud, outputs, ears, "log-errors", "logs")?;
         self.ends(cloud, outputs, ears, "log-errors", "logs")
@@ -443,12 +473,12 @@ impl Story {
             minutes += 1;
         };
         let invoked = cloud.news().invocations.len();
-        expect("attempts", invoked, attempts)?;
+        expect("attempts", &invoked, &attempts)?;
         let body = letters[0]["Body"].as_str().unwrap_or_default();
         expect(
             "the letter holds the event",
-            body.contains("nobody knows"),
-            true,
+            &body.contains("nobody knows"),
+            &true,
         )?;
         let (who, how) = if self.mode == "queue" {
             (
@@ -506,12 +536,12 @@ impl Story {
         let picture = fs::read(samples().join("dusk.png")).map_err(|error| error.to_string())?;
         upload(cloud.aws(), outputs, key, &picture)?;
         cloud.settle()?;
-        let lines = self.lines(cloud, outputs, key)?;
+        let lines = lines(cloud, outputs, key)?;
         let line = lines.last().ok_or("no line about the refused picture")?;
         expect(
             "the level of its line",
-            line["level"].as_str(),
-            Some("CRITICAL"),
+            &line["level"].as_str(),
+            &Some("CRITICAL"),
         )?;
         self.say(
             "function",
@@ -542,8 +572,8 @@ impl Story {
         }
         expect(
             "made after the policy was taken away",
-            made(cloud.aws(), outputs)?.contains_key(&manifest),
-            true,
+            &made(cloud.aws(), outputs)?.contains_key(&manifest),
+            &true,
         )?;
         self.say(
             "function",
@@ -645,8 +675,8 @@ impl Story {
         let runbook = format!("runbook.md#{name}");
         expect(
             &format!("the message names the runbook's section ({description})"),
-            description.contains(&runbook),
-            true,
+            &description.contains(&runbook),
+            &true,
         )?;
         self.say(
             "harness",
@@ -661,22 +691,6 @@ impl Story {
         );
         Ok(())
     }
-
-    /// The function's lines about an object that tell its outcome, as they are in the log at moto.
-    fn lines(&self, cloud: &Cloud, outputs: &Outputs, key: &str) -> Result<Vec<Value>, String> {
-        let found = cloud.aws().json(
-            None,
-            "logs",
-            "Logs_20140328.FilterLogEvents",
-            &json!({ "logGroupName": outputs.text("lambda_log_group_name") }),
-        )?;
-        let events = found["events"].as_array().cloned().unwrap_or_default();
-        let lines = events.iter().filter_map(|event| {
-            let line: Value = serde_json::from_str(event["message"].as_str()?).ok()?;
-            (line["key"] == key && line["signal"] == "finished").then_some(line)
-        });
-        Ok(lines.collect())
-    }
 }
 
 /// The alarms that are on.
@@ -686,220 +700,4 @@ fn on(cloud: &Cloud) -> Vec<&String> {
         .iter()
         .filter(|(_, state)| **state == State::Alarm);
     on.map(|(name, _)| name).collect()
-}
-
-fn upload(aws: &Aws, outputs: &Outputs, key: &str, bytes: &[u8]) -> Told {
-    let store = bucket(aws, outputs.text("upload_bucket_name"));
-    let blob = pixmill::ports::Blob {
-        bytes: bytes.to_vec().into(),
-        content_type: "image/jpeg".to_owned(),
-        ..Default::default()
-    };
-    let put = store.put(key, blob, pixmill::ports::Condition::Always);
-    let put = aws.runtime().block_on(put);
-    put.map(|_| ())
-        .map_err(|error| format!("upload of {key}: {error}"))
-}
-
-fn bucket(aws: &Aws, name: &str) -> S3Store {
-    let config = aws.runtime().block_on(load_at(aws.url(), "test", "test"));
-    S3Store::new(s3_client(&config), name, "")
-}
-
-/// Every object of the processed bucket.
-fn made(aws: &Aws, outputs: &Outputs) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let store = bucket(aws, outputs.text("processed_bucket_name"));
-    aws.runtime().block_on(async {
-        let mut made = BTreeMap::new();
-        let mut list = store.list("");
-        while let Some(line) = list.next().await {
-            let key = line.map_err(|error| error.to_string())?.key;
-            let got = store.get(&key, u64::MAX, None).await;
-            let got = got.map_err(|error| format!("{key}: {error}"))?;
-            made.insert(key, got.bytes.to_vec());
-        }
-        Ok(made)
-    })
-}
-
-/// The sum of one of the function's metrics since yesterday, as moto has it.
-fn metric_sum(cloud: &Cloud, outputs: &Outputs, metric: &str) -> Result<f64, String> {
-    let now = jiff::Timestamp::now().as_second();
-    let answer = cloud.aws().json(
-        None,
-        "monitoring",
-        "GraniteServiceVersion20100801.GetMetricStatistics",
-        &json!({
-            "Namespace": outputs.text("metric_namespace"),
-            "MetricName": metric,
-            "Dimensions": [{ "Name": "FunctionName", "Value": outputs.text("lambda_function_name") }],
-            "StartTime": now - 86_400,
-            "EndTime": now + 60,
-            "Period": 86_400,
-            "Statistics": ["Sum"],
-        }),
-    )?;
-    let points = answer["Datapoints"].as_array().cloned().unwrap_or_default();
-    Ok(points
-        .iter()
-        .filter_map(|point| point["Sum"].as_f64())
-        .sum())
-}
-
-/// How much there is of each kind of thing.
-fn left(aws: &Aws) -> Result<BTreeMap<&'static str, usize>, String> {
-    let mut left = BTreeMap::new();
-    let buckets = aws.path(None, "s3", Method::GET, "/", "")?;
-    let buckets = String::from_utf8_lossy(&buckets).into_owned();
-    let names = in_tags(&buckets, "Name");
-    let mut objects = 0;
-    for name in &names {
-        let listed = aws.path(None, "s3", Method::GET, &format!("/{name}?list-type=2"), "")?;
-        objects += in_tags(&String::from_utf8_lossy(&listed), "Key").len();
-    }
-    left.insert("buckets", names.len());
-    left.insert("objects", objects);
-    let functions = aws.path(None, "lambda", Method::GET, "/2015-03-31/functions/", "")?;
-    let functions: Value = serde_json::from_slice(&functions).unwrap_or_default();
-    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
-    left.insert("functions", count(&functions["Functions"]));
-    for (kind, service, target, field) in [
-        ("queues", "sqs", "AmazonSQS.ListQueues", "QueueUrls"),
-        (
-            "log groups",
-            "logs",
-            "Logs_20140328.DescribeLogGroups",
-            "logGroups",
-        ),
-        (
-            "metric filters",
-            "logs",
-            "Logs_20140328.DescribeMetricFilters",
-            "metricFilters",
-        ),
-        (
-            "saved queries",
-            "logs",
-            "Logs_20140328.DescribeQueryDefinitions",
-            "queryDefinitions",
-        ),
-        (
-            "alarms",
-            "monitoring",
-            "GraniteServiceVersion20100801.DescribeAlarms",
-            "MetricAlarms",
-        ),
-        (
-            "dashboards",
-            "monitoring",
-            "GraniteServiceVersion20100801.ListDashboards",
-            "DashboardEntries",
-        ),
-    ] {
-        let found = aws.json(None, service, target, &json!({}))?;
-        left.insert(kind, count(&found[field]));
-    }
-    let composite = json!({ "AlarmTypes": ["CompositeAlarm"] });
-    let composite = aws.json(
-        None,
-        "monitoring",
-        "GraniteServiceVersion20100801.DescribeAlarms",
-        &composite,
-    )?;
-    left.insert("composite alarms", count(&composite["CompositeAlarms"]));
-    let topics = aws.form(
-        "sns",
-        &[("Action", "ListTopics"), ("Version", "2010-03-31")],
-    )?;
-    left.insert("topics", in_tags(&topics, "TopicArn").len());
-    let roles = aws.form("iam", &[("Action", "ListRoles"), ("Version", "2010-05-08")])?;
-    left.insert("roles", in_tags(&roles, "RoleName").len());
-    Ok(left)
-}
-
-/// A queue on each topic, and what came by it so far.
-struct Ears {
-    heard: BTreeMap<&'static str, Vec<Value>>,
-}
-
-impl Ears {
-    fn subscribe(aws: &Aws, outputs: &Outputs) -> Result<Self, String> {
-        for (channel, topic) in CHANNELS {
-            let name = json!({ "QueueName": format!("ear-{channel}") });
-            aws.json(None, "sqs", "AmazonSQS.CreateQueue", &name)?;
-            let arn = format!("arn:aws:sqs:us-east-1:123456789012:ear-{channel}");
-            aws.form(
-                "sns",
-                &[
-                    ("Action", "Subscribe"),
-                    ("Version", "2010-03-31"),
-                    ("TopicArn", outputs.text(topic)),
-                    ("Protocol", "sqs"),
-                    ("Endpoint", &arn),
-                ],
-            )?;
-        }
-        let heard = CHANNELS.map(|(channel, _)| (channel, Vec::new())).into();
-        Ok(Self { heard })
-    }
-
-    fn url(aws: &Aws, channel: &str) -> String {
-        format!("{}/123456789012/ear-{channel}", aws.url())
-    }
-
-    fn unsubscribe(self, aws: &Aws) -> Told {
-        for (channel, _) in CHANNELS {
-            let queue = json!({ "QueueUrl": Self::url(aws, channel) });
-            aws.json(None, "sqs", "AmazonSQS.DeleteQueue", &queue)?;
-        }
-        Ok(())
-    }
-
-    /// The message about this alarm's state on this channel, which must have come; it is heard once. On another
-    /// channel it must not have come.
-    fn wait(
-        &mut self,
-        aws: &Aws,
-        channel: &str,
-        alarm: &str,
-        state: State,
-    ) -> Result<Value, String> {
-        for (of, heard) in &mut self.heard {
-            let input = json!({ "QueueUrl": Self::url(aws, of), "MaxNumberOfMessages": 10 });
-            loop {
-                let came = aws.json(None, "sqs", "AmazonSQS.ReceiveMessage", &input)?;
-                let came = came["Messages"].as_array().cloned().unwrap_or_default();
-                if came.is_empty() {
-                    break;
-                }
-                heard.extend(came.iter().filter_map(|message| {
-                    let wrapped: Value = serde_json::from_str(message["Body"].as_str()?).ok()?;
-                    serde_json::from_str(wrapped["Message"].as_str()?).ok()
-                }));
-            }
-        }
-        let is_it = |told: &Value| {
-            let name = told["AlarmName"].as_str().unwrap_or_default();
-            name.trim_end_matches("-notice") == alarm && told["NewStateValue"] == state.to_string()
-        };
-        for (of, heard) in &mut self.heard {
-            if let Some(at) = heard.iter().position(is_it) {
-                let told = heard.remove(at);
-                return if *of == channel {
-                    Ok(told)
-                } else {
-                    Err(format!(
-                        "{alarm} was told on {of}, and {channel} was expected"
-                    ))
-                };
-            }
-        }
-        let heard: Vec<_> = self.heard[channel]
-            .iter()
-            .map(|told| &told["AlarmName"])
-            .collect();
-        Err(format!(
-            "no message that {alarm} is {state} came on {channel}; heard there: {heard:?}"
-        ))
-    }
 }
