@@ -40,46 +40,45 @@ the aws command.
     start: destroy,
 };
 
-/// What both may be told.
-#[derive(Default)]
+/// What a task was told.
 struct Wanted {
-    yes: bool,
-    arm64: bool,
-    no_package: bool,
-    with_pictures: bool,
+    switches: Vec<String>,
+    /// What goes to terraform.
     more: Vec<String>,
 }
 
-fn read(words: Vec<OsString>, known: &[&str]) -> Result<Wanted, Failure> {
-    let mut wanted = Wanted::default();
-    let mut words = words.into_iter().map(|w| w.to_string_lossy().into_owned());
-    while let Some(word) = words.next() {
-        if word == "--" {
-            wanted.more = words.collect();
-            break;
-        }
-        let is_known = known.contains(&word.as_str());
-        match word.as_str() {
-            "--yes" if is_known => wanted.yes = true,
-            "--arm64" if is_known => wanted.arm64 = true,
-            "--no-package" if is_known => wanted.no_package = true,
-            "--with-pictures" if is_known => wanted.with_pictures = true,
-            _ => {
-                let words = format!(
-                    "'{word}' is not something that this task takes; arguments for terraform follow `--`."
-                );
-                return Err(Failure::Usage(words));
-            }
-        }
+impl Wanted {
+    fn has(&self, switch: &str) -> bool {
+        self.switches.iter().any(|one| one == switch)
     }
-    Ok(wanted)
+}
+
+fn read(words: Vec<OsString>, known: &[&str]) -> Result<Wanted, Failure> {
+    let words = words.into_iter().map(|w| w.to_string_lossy().into_owned());
+    let mut switches: Vec<String> = words.collect();
+    let mut more = Vec::new();
+    if let Some(at) = switches.iter().position(|word| word == "--") {
+        more = switches.split_off(at);
+        more.remove(0);
+    }
+    let unknown = switches.iter().find(|word| !known.contains(&word.as_str()));
+    if let Some(word) = unknown {
+        return Err(Failure::Usage(format!(
+            "'{word}' is not something that this task takes; arguments for terraform follow `--`."
+        )));
+    }
+    Ok(Wanted { switches, more })
 }
 
 fn deploy(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let wanted = read(words, &["--yes", "--arm64", "--no-package"])?;
     terraform_is_there()?;
-    if !wanted.no_package {
-        let how: &[&str] = if wanted.arm64 { &["--arm64"] } else { &[] };
+    if !wanted.has("--no-package") {
+        let how: &[&str] = if wanted.has("--arm64") {
+            &["--arm64"]
+        } else {
+            &[]
+        };
         eprintln!("\ncargo xtask package {}", how.join(" "));
         (package::TASK.start)(how.iter().map(OsString::from).collect())?;
     }
@@ -89,12 +88,12 @@ fn deploy(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let mut planning = vec!["-chdir=infra", "plan", "-input=false"];
     let out = format!("-out={plan}");
     planning.push(&out);
-    if wanted.arm64 {
+    if wanted.has("--arm64") {
         planning.extend(["-var", "architecture=arm64"]);
     }
     planning.extend(wanted.more.iter().map(String::as_str));
     run("terraform", &planning)?;
-    if !wanted.yes && !agreed("Make it so?")? {
+    if !wanted.has("--yes") && !agreed("Make it so?")? {
         return Err(task("Nothing was changed."));
     }
     let plan = plan.to_string();
@@ -113,7 +112,7 @@ fn destroy(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     terraform_is_there()?;
     run("terraform", &["-chdir=infra", "init", "-input=false"])?;
     let full = full_buckets(&wanted)?;
-    if !full.is_empty() && !wanted.with_pictures {
+    if !full.is_empty() && !wanted.has("--with-pictures") {
         return Err(task(&format!(
             "There is something in {}. Nothing was destroyed. To delete it too, with every old version:\n\n  \
              cargo xtask destroy --with-pictures\n",
@@ -131,12 +130,12 @@ fn destroy(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             full.join(" and in ")
         )
     };
-    if !wanted.yes && !agreed(&question)? {
+    if !wanted.has("--yes") && !agreed(&question)? {
         return Err(task("Nothing was changed."));
     }
     let more: Vec<&str> = wanted.more.iter().map(String::as_str).collect();
     let mut destroying = vec!["-chdir=infra", "destroy", "-auto-approve", "-input=false"];
-    if wanted.with_pictures {
+    if wanted.has("--with-pictures") {
         // Terraform goes by what a bucket was told before.
         let buckets = "-target=module.s3_buckets.aws_s3_bucket.this";
         let telling = [
@@ -282,7 +281,7 @@ mod tests {
             &["--yes"],
         );
         let wanted = wanted.ok().expect("good words");
-        assert!(wanted.yes && !wanted.arm64);
+        assert!(wanted.has("--yes") && !wanted.has("--arm64"));
         assert_eq!(wanted.more, ["-var", "a=b", "--arm64"]);
         assert!(read(words(&["--with-pictures"]), &["--yes"]).is_err());
         assert!(read(words(&["-var"]), &["--yes"]).is_err());

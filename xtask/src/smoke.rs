@@ -70,6 +70,12 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A command's words, the plain ones first, then options whose values may be anything.
+fn command(words: &str, options: &[(&str, &str)]) -> Vec<String> {
+    let options = options.iter().flat_map(|(name, value)| [*name, *value]);
+    words.split(' ').chain(options).map(str::to_owned).collect()
+}
+
 fn value(option: &str, word: Option<String>) -> Result<String, Failure> {
     word.ok_or_else(|| Failure::Usage(format!("{option} needs a value.")))
 }
@@ -129,38 +135,39 @@ impl Smoke {
     fn run(&self) -> Result<(), Failure> {
         self.subscriptions()?;
 
+        let (good, bad) = (
+            format!("{}good.jpg", self.folder),
+            format!("{}broken.jpg", self.folder),
+        );
+        self.upload(&good, &bad)?;
+        self.outcomes(&good, &bad)?;
+        self.telling(&bad);
+        Ok(())
+    }
+
+    fn upload(&self, good: &str, bad: &str) -> Result<(), Failure> {
         eprintln!("\n# A good picture and one that is cut off");
         let sample = "samples/cat.jpg";
         let whole = fs::read(sample).map_err(|error| task(&format!("{sample}: {error}")))?;
         let broken = python::target_folder()?.join("smoke-broken.jpg");
         fs::write(&broken, &whole[..whole.len() / 2])
             .map_err(|error| task(&format!("{}: {error}", broken.display())))?;
-        let (good, bad) = (
-            format!("{}good.jpg", self.folder),
-            format!("{}broken.jpg", self.folder),
-        );
-        for (file, key) in [(sample, &good), (&*broken.to_string_lossy(), &bad)] {
+        for (file, key) in [(sample, good), (&*broken.to_string_lossy(), bad)] {
             let to = format!("s3://{}/{}{key}", self.uploads, self.upload_prefix);
             self.aws(&["s3", "cp", "--only-show-errors", file, &to])?;
         }
+        Ok(())
+    }
 
+    fn outcomes(&self, good: &str, bad: &str) -> Result<(), Failure> {
         eprintln!("\n# What becomes of them");
         let manifest = format!("{}{good}/manifest.json", self.processed_prefix);
         let record = format!("{}failed/{bad}.json", self.processed_prefix);
         let head = |key: &str| {
-            [
-                "s3api",
-                "head-object",
-                "--bucket",
-                &self.processed,
-                "--key",
-                key,
-                "--query",
-                "ContentLength",
-                "--output",
-                "text",
-            ]
-            .map(str::to_owned)
+            command(
+                "s3api head-object --query ContentLength --output text",
+                &[("--bucket", &self.processed), ("--key", key)],
+            )
         };
         let is_there = self.wait(
             "the good picture's renditions and manifest",
@@ -205,28 +212,26 @@ impl Smoke {
             ),
         );
 
+        Ok(())
+    }
+
+    fn telling(&self, bad: &str) {
         eprintln!("\n# Whether anybody would know");
         let since = (self.begin * 1000).to_string();
         let pattern = format!("\"{bad}\"");
         self.wait(
             "the line of the bad picture in the log",
             FOR_ALARMS,
-            &[
-                "logs",
-                "filter-log-events",
-                "--log-group-name",
-                &self.log_group,
-                "--start-time",
-                &since,
-                "--filter-pattern",
-                &pattern,
-                "--query",
-                "events[].message",
-                "--output",
-                "text",
-            ]
-            .map(str::to_owned),
-            |said| said.contains("\"ERROR\"") && said.contains(&bad),
+            &command(
+                "logs filter-log-events --output text",
+                &[
+                    ("--log-group-name", &self.log_group),
+                    ("--start-time", &since),
+                    ("--filter-pattern", &pattern),
+                    ("--query", "events[].message"),
+                ],
+            ),
+            |said| said.contains("\"ERROR\"") && said.contains(bad),
             "Does the function write to its log group? Compare its role with terraform plan.",
         );
         let (from, until) = (self.begin - self.begin % 60, self.begin + 3600);
@@ -235,29 +240,17 @@ impl Smoke {
         self.wait(
             "the metric LambdaErrors",
             FOR_ALARMS,
-            &[
-                "cloudwatch",
-                "get-metric-statistics",
-                "--namespace",
-                &self.namespace,
-                "--metric-name",
-                "LambdaErrors",
-                "--dimensions",
-                &dimension,
-                "--start-time",
-                &from,
-                "--end-time",
-                &until,
-                "--period",
-                "3600",
-                "--statistics",
-                "Sum",
-                "--query",
-                "Datapoints[].Sum",
-                "--output",
-                "text",
-            ]
-            .map(str::to_owned),
+            &command(
+                "cloudwatch get-metric-statistics --period 3600 --statistics Sum --output text",
+                &[
+                    ("--metric-name", "LambdaErrors"),
+                    ("--namespace", &self.namespace),
+                    ("--dimensions", &dimension),
+                    ("--start-time", &from),
+                    ("--end-time", &until),
+                    ("--query", "Datapoints[].Sum"),
+                ],
+            ),
             |said| {
                 said.split_whitespace()
                     .filter_map(|sum| sum.parse::<f64>().ok())
@@ -267,21 +260,15 @@ impl Smoke {
         );
         let alarm = format!("{}-log-errors", self.function);
         let history = |kind: &str| {
-            [
-                "cloudwatch",
-                "describe-alarm-history",
-                "--alarm-name",
-                &alarm,
-                "--history-item-type",
-                kind,
-                "--start-date",
-                &from,
-                "--query",
-                "AlarmHistoryItems[].HistorySummary",
-                "--output",
-                "text",
-            ]
-            .map(str::to_owned)
+            command(
+                "cloudwatch describe-alarm-history --output text",
+                &[
+                    ("--alarm-name", &alarm),
+                    ("--history-item-type", kind),
+                    ("--start-date", &from),
+                    ("--query", "AlarmHistoryItems[].HistorySummary"),
+                ],
+            )
         };
         self.wait(
             "the alarm log-errors went on",
@@ -298,7 +285,6 @@ impl Smoke {
             |said| said.contains("Successfully executed action") && said.contains(topic.as_str()),
             "Are the alarm's actions enabled, and does the topic's key let CloudWatch use it? The history names the reason.",
         );
-        Ok(())
     }
 
     /// Whether somebody hears each channel.
