@@ -58,8 +58,8 @@ pub struct Limits {
     pub input_bytes: u64,
     /// The most pixels to decode: width x height x frames.
     pub pixels: u64,
-    /// The most frames; a source with more is treated as a still of its first one. Until animation
-    /// is kept, every source is.
+    /// The most frames; a source with more is treated as a still of its first one, with a warning.
+    /// So is one whose frames together have more pixels than `pixels`.
     pub frames: u32,
     /// Sources above this many bytes are reported as large.
     #[serde(deserialize_with = "byte_size", serialize_with = "write_byte_size")]
@@ -246,6 +246,10 @@ pub struct Variant {
     /// How the picture meets the box.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fit: Fit,
+    /// What becomes of animations (GIF, WebP, PNG); see [`Animation`]. Left out: `keep` for WebP,
+    /// `first-frame` for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub animation: Option<Animation>,
     /// Which part `cover` keeps, and where `contain` puts the picture.
     #[serde(default, skip_serializing_if = "is_default")]
     pub focus: Focus,
@@ -310,6 +314,11 @@ impl OutputFormat {
     pub fn has_alpha(self) -> bool {
         self != Self::Jpeg
     }
+
+    /// Whether the format holds animations.
+    pub fn has_frames(self) -> bool {
+        self != Self::Jpeg
+    }
 }
 
 /// Speed against size.
@@ -331,6 +340,21 @@ pub enum Effort {
     Balanced,
     /// Fewest bytes, whatever the time.
     Best,
+}
+
+/// What becomes of an animation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Animation {
+    /// Every frame is kept, with its delay, and played as often as in the source: an animated WebP, or
+    /// an animated PNG. Costs the time of a still for each frame. Beyond `limits.frames`, or when all
+    /// frames together have more pixels than `limits.pixels`, it is the first frame after all.
+    Keep,
+    /// The rendition is a still of the first frame (of a PNG's own still picture, where that is not
+    /// part of the animation), with a warning.
+    FirstFrame,
 }
 
 /// How the picture meets the box of `width` and `height`.
@@ -699,7 +723,13 @@ impl Recipe {
             source: &'a Treatment,
             key: &'a KeyTemplate,
             variant: Variant,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            frames: Option<(u64, u32)>,
         }
+        // These limits decide how much of an animation is kept; the usual ones go without saying.
+        let (limits, usual) = (&self.limits, Limits::default());
+        let frames = (limits.pixels, limits.frames);
+        let unusual = frames != (usual.pixels, usual.frames);
         let depends_on = DependsOn {
             source: &self.source,
             key: &self.output.key,
@@ -708,6 +738,7 @@ impl Recipe {
                 required: true,
                 ..variant.clone()
             },
+            frames: (variant.keeps_animation() && unusual).then_some(frames),
         };
         let json = serde_json::to_vec(&depends_on).expect("settings are plain values");
         hex::encode(Sha256::digest(json))
@@ -743,6 +774,7 @@ impl Variant {
             width: None,
             height: None,
             fit: Fit::default(),
+            animation: None,
             focus: Focus::default(),
             enlarge: false,
             if_larger: IfLarger::default(),
@@ -755,6 +787,14 @@ impl Variant {
     pub fn encoder_quality(&self) -> Option<u8> {
         let lossless = self.lossless || self.format == OutputFormat::Png;
         (!lossless).then(|| self.quality.unwrap_or(DEFAULT_QUALITY))
+    }
+
+    /// Whether animations stay animations.
+    pub fn keeps_animation(&self) -> bool {
+        match self.animation {
+            Some(rule) => rule == Animation::Keep,
+            None => self.format == OutputFormat::Webp,
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -777,6 +817,12 @@ impl Variant {
         }
         if self.quality.is_some() && self.encoder_quality().is_none() {
             return Err("it is lossless, so quality has no meaning; leave it out".to_owned());
+        }
+        if self.animation == Some(Animation::Keep) && !self.format.has_frames() {
+            return Err(format!(
+                "{} holds no animation; use format = \"webp\" or \"png\", or animation = \"first-frame\"",
+                self.format.extension()
+            ));
         }
         let longest = self.width.max(self.height).unwrap_or(0);
         if longest > self.format.max_side() {
