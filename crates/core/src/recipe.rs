@@ -1458,9 +1458,23 @@ mod tests {
         let mut changed = recipe.clone();
         changed.revision = 2;
         assert_eq!(changed.digest(), recipe.digest());
-        changed.limits.pixels -= 1;
+        changed.limits.input_bytes -= 1;
         assert_eq!(digests(&changed), digests(&recipe));
         assert_ne!(changed.digest(), recipe.digest());
+    }
+
+    #[test]
+    fn the_limits_on_frames_count_for_what_keeps_frames_and_for_nothing_else() {
+        let recipe = Recipe::default_recipe();
+        let mut changed = recipe.clone();
+        changed.limits.frames += 1;
+        for (variant, (one, other)) in recipe
+            .variants
+            .iter()
+            .zip(digests(&changed).into_iter().zip(digests(&recipe)))
+        {
+            assert_eq!(one != other, variant.keeps_animation(), "{}", variant.name);
+        }
     }
 
     #[test]

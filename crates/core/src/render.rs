@@ -588,24 +588,20 @@ fn prepare(
     options: &RenderOptions,
 ) -> Result<(Picture, Carried, Vec<Warning>), ImageError> {
     let treatment = &source.recipe.source;
-    let mut warnings = Vec::new();
     let done = Done {
         turned: applies_orientation(source.recipe),
         srgb: treatment.color == ColorRule::Srgb || info.color == ColorModel::Cmyk,
     };
-    let exif = match info.format {
-        Format::Tiff if treatment.metadata != MetadataRule::None => Some(source.bytes),
-        _ => header.exif.as_deref(),
+    let beside = metadata::Beside {
+        format: info.format,
+        bytes: source.bytes,
+        exif: match info.format {
+            Format::Tiff => Some(source.bytes),
+            _ => header.exif.as_deref(),
+        },
+        xmp: header.xmp,
     };
-    let mut carried = Carried::default();
-    if let Some(exif) = exif {
-        let (kept, warning) = metadata::kept_exif(treatment.metadata, exif, done);
-        carried.exif = kept;
-        warnings.extend(warning);
-    }
-    if treatment.metadata == MetadataRule::Keep {
-        carried.xmp = header.xmp;
-    }
+    let (mut carried, mut warnings) = metadata::carried(treatment.metadata, beside, done);
     let picture = decoded.without_idle_alpha();
     let colored = color::treat(treatment.color, picture, header.icc, options.threads.get());
     warnings.extend(colored.warning);

@@ -2,6 +2,7 @@
 //! them: sniff, probe, decode, color, orient, geometry, resize, encode. Each takes a value and
 //! returns a value; [`mod@crate::render`] strings them together.
 
+pub(crate) mod beside;
 pub(crate) mod color;
 pub(crate) mod decode;
 pub(crate) mod encode;
@@ -12,6 +13,7 @@ pub(crate) mod picture;
 pub(crate) mod probe;
 pub(crate) mod resize;
 pub(crate) mod sniff;
+pub(crate) mod xmp;
 
 use std::fmt;
 

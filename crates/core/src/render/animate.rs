@@ -207,6 +207,7 @@ pub(super) fn all_frames(
     for (index, plan) in plans.iter().enumerate().filter(|(_, plan)| keeping(plan)) {
         let film = Film {
             size: plan.placement.canvas,
+            frames: treating.info.frames,
             plays: frames.plays,
             gray: gray && !colors_padding(source, plan),
         };

@@ -12,6 +12,8 @@ use crate::recipe::{OutputFormat, Variant};
 pub(crate) struct Film {
     /// Width and height in pixels.
     pub(crate) size: (u32, u32),
+    /// The most frames that will come.
+    pub(crate) frames: u32,
     /// How often it is played; 0: for ever.
     pub(crate) plays: u32,
     /// Whether every frame is gray.

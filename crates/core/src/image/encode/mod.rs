@@ -46,7 +46,7 @@ pub(crate) fn encode(
     carried: &Carried,
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
-    let (carried, unfit) = fitting(carried, variant, picture.layout);
+    let (carried, unfit) = fitting(carried, variant, picture.layout, picture.size());
     let encode = match variant.format {
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
@@ -57,20 +57,30 @@ pub(crate) fn encode(
     Ok(encoded)
 }
 
-/// What of `carried` a file with pixels of `layout` can say of itself, and why not all.
-fn fitting(carried: &Carried, variant: &Variant, layout: Layout) -> (Carried, Option<String>) {
-    let icc = carried.icc.clone().filter(|icc| {
+/// What of `carried` a file of `size` with pixels of `layout` can say of itself, and what is lost.
+fn fitting(
+    carried: &Carried,
+    variant: &Variant,
+    layout: Layout,
+    size: (u32, u32),
+) -> (Carried, Vec<String>) {
+    let mut fitting = carried.for_size(size);
+    let mut lost = Vec::new();
+    let gray_webp = variant.format == OutputFormat::Webp && layout.is_gray();
+    fitting.icc = fitting.icc.filter(|icc| {
         // WebP stores gray as RGB; padding may have colored a gray picture.
-        color::describes(icc, layout) && !(variant.format == OutputFormat::Webp && layout.is_gray())
+        color::describes(icc, layout) && !gray_webp
     });
-    let unfit = (carried.icc.is_some() && icc.is_none())
-        .then(|| "the color profile describes other samples than this file stores".to_owned());
-    let carried = Carried {
-        icc,
-        exif: carried.exif.clone(),
-        xmp: carried.xmp.clone(),
-    };
-    (carried, unfit)
+    if carried.icc.is_some() && fitting.icc.is_none() {
+        lost.push("the color profile describes other samples than this file stores".to_owned());
+    }
+    if !carried.iptc.is_empty() && variant.format != OutputFormat::Jpeg {
+        let extension = variant.format.extension();
+        lost.push(format!(
+            "IPTC is not written into {extension}, but for creator, rights and credit as XMP"
+        ));
+    }
+    (fitting, lost)
 }
 
 fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {

@@ -45,7 +45,7 @@ pub(super) fn encode(
     }
     Ok(Encoded {
         bytes,
-        lost: lost_xmp(carried).into_iter().collect(),
+        lost: Vec::new(),
     })
 }
 
@@ -55,11 +55,6 @@ fn compression(variant: &Variant) -> (Compression, Filter) {
         Effort::Balanced => (Compression::Fast, Filter::Adaptive),
         Effort::Best => (Compression::High, Filter::Adaptive),
     }
-}
-
-fn lost_xmp(carried: &Carried) -> Option<String> {
-    let lost = carried.xmp.is_some();
-    lost.then(|| "XMP is not written into PNG".to_owned())
 }
 
 fn info(size: (u32, u32), layout: Layout, carried: &Carried) -> png::Info<'static> {
@@ -73,6 +68,20 @@ fn info(size: (u32, u32), layout: Layout, carried: &Carried) -> png::Info<'stati
     };
     info.icc_profile = carried.icc.clone().map(Into::into);
     info.exif_metadata = carried.exif.clone().map(Into::into);
+    info.pixel_dims = carried.density.map(|density| {
+        let (xppu, yppu) = density.for_png();
+        png::PixelDimensions {
+            xppu,
+            yppu,
+            unit: png::Unit::Meter,
+        }
+    });
+    if let Some(xmp) = &carried.xmp {
+        // It was written here, as UTF-8.
+        let text = String::from_utf8_lossy(xmp).into_owned();
+        let chunk = png::text_metadata::ITXtChunk::new("XML:com.adobe.xmp", text);
+        info.utf8_text.push(chunk);
+    }
     info
 }
 
@@ -84,6 +93,7 @@ pub(crate) struct Animation {
     /// The latest frame.
     shown: Option<Picture>,
     frames: u32,
+    expected: u32,
     lost: Vec<String>,
 }
 
@@ -119,7 +129,7 @@ impl Animation {
         } else {
             Layout::Rgba
         };
-        let (carried, unfit) = fitting(carried, variant, layout);
+        let (carried, lost) = fitting(carried, variant, layout, film.size);
         let out = Shared::default();
         let begin = || {
             let mut encoder =
@@ -127,18 +137,18 @@ impl Animation {
             let (compression, filter) = compression(variant);
             encoder.set_compression(compression);
             encoder.set_filter(filter);
-            // The number is put right at the end.
-            encoder.set_animated(1, film.plays)?;
+            // Put right at the end, should there be fewer.
+            encoder.set_animated(film.frames, film.plays)?;
             encoder.write_header()
         };
-        let lost = unfit.into_iter().chain(lost_xmp(&carried));
         Ok(Self {
             writer: begin().map_err(|error| failure(variant, &error))?,
             out: out.clone(),
             layout,
             shown: None,
             frames: 0,
-            lost: lost.collect(),
+            expected: film.frames,
+            lost,
         })
     }
 
@@ -188,8 +198,10 @@ impl Animation {
             .finish()
             .map_err(|error| failure(variant, &error))?;
         let mut bytes = std::mem::take(&mut *self.out.bytes());
-        count_frames(&mut bytes, self.frames)
-            .ok_or_else(|| failure(variant, &"the file lacks its number of frames"))?;
+        if self.frames < self.expected {
+            count_frames(&mut bytes, self.frames)
+                .ok_or_else(|| failure(variant, &"the file lacks its number of frames"))?;
+        }
         Ok(Encoded {
             bytes,
             lost: self.lost,
@@ -197,7 +209,7 @@ impl Animation {
     }
 }
 
-/// Writes the number of frames into the `acTL` chunk of `file`, which is known only now.
+/// Writes the number of frames into the `acTL` chunk of `file`, which is not known before a damaged source ends.
 fn count_frames(file: &mut [u8], frames: u32) -> Option<()> {
     let at = file.windows(4).position(|kind| kind == b"acTL")?;
     let chunk = file.get_mut(at..at + 16)?;

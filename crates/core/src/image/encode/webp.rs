@@ -92,7 +92,7 @@ impl<'a> Animation<'a> {
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Result<Self, ImageError> {
         let layout = if film.gray { Layout::Gray } else { Layout::Rgb };
-        let (carried, unfit) = fitting(carried, variant, layout);
+        let (carried, lost) = fitting(carried, variant, layout, film.size);
         // A file has 16 bits for it; nobody will count.
         let plays = u16::try_from(film.plays).unwrap_or(u16::MAX);
         let file = webp::Animation::new(film.size, plays, &options(variant), stop);
@@ -100,7 +100,7 @@ impl<'a> Animation<'a> {
         Ok(Self {
             file: file.map_err(|error| failed(variant, bytes_of_frame, &error))?,
             carried,
-            lost: unfit.into_iter().collect(),
+            lost,
             end: 0,
             bytes_of_frame,
         })
