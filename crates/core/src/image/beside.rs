@@ -311,7 +311,7 @@ mod tests {
             let kept = iptc().kept(rule);
             kept.0.iter().map(|(_, set, _)| *set).collect()
         };
-        assert_eq!(numbers(MetadataRule::None), []);
+        assert_eq!(numbers(MetadataRule::None).len(), 0);
         assert_eq!(numbers(MetadataRule::Copyright), [90, 0, 80, 110, 116]);
         assert_eq!(
             numbers(MetadataRule::NoLocation),

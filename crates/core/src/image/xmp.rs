@@ -27,6 +27,13 @@ const IPTC_EXT: &[u8] = b"http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
 const PLUS: &[u8] = b"http://ns.useplus.org/ldf/xmp/1.0/";
 const XML: &[u8] = b"http://www.w3.org/XML/1998/namespace";
 
+/// What may hold no places but by the names listed below.
+const KNOWN: [&[u8]; 12] = [
+    DC, XMP, RIGHTS, MM, PHOTOSHOP, TIFF, EXIF, EXIF_EX, AUX, IPTC, IPTC_EXT, PLUS,
+];
+/// Where the structures of histories and references have their names.
+const STRUCTURES: &[u8] = b"http://ns.adobe.com/xap/1.0/sType/";
+
 /// The deepest nesting that is followed; honest packets have about ten.
 const MAX_DEPTH: usize = 64;
 
@@ -222,10 +229,7 @@ impl Filter {
         match self.rule {
             MetadataRule::None => false,
             MetadataRule::Keep => true,
-            MetadataRule::NoLocation => [
-                DC, XMP, RIGHTS, MM, PHOTOSHOP, TIFF, EXIF, EXIF_EX, AUX, IPTC, IPTC_EXT, PLUS,
-            ]
-            .contains(&space),
+            MetadataRule::NoLocation => KNOWN.contains(&space),
             MetadataRule::Copyright => match space {
                 DC => matches!(local, b"creator" | b"rights"),
                 PHOTOSHOP => local == b"Credit",
@@ -280,7 +284,8 @@ impl Filter {
         };
         // A field of a structure can have any name; GPS in it gives itself away.
         let place = place || local.starts_with(b"GPS");
-        !outdated && (self.rule == MetadataRule::Keep || !place)
+        let known = KNOWN.contains(&space) || space.starts_with(STRUCTURES);
+        !outdated && (self.rule == MetadataRule::Keep || (known && !place))
     }
 }
 
