@@ -130,14 +130,17 @@ pub enum ColorRule {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MetadataRule {
-    /// Nothing is kept.
+    /// Nothing is kept. The resolution is, where a format states it beside its size (JPEG, PNG).
     #[default]
     None,
-    /// Artist and copyright are kept.
+    /// Artist, copyright and credit are kept, of EXIF, XMP and IPTC.
     Copyright,
-    /// All but places (GPS), maker notes and thumbnails is kept.
+    /// All but places is kept: no GPS, no city or country of XMP and IPTC, and nothing that could
+    /// hide one (maker notes, unknown fields, properties of unknown XMP namespaces).
     NoLocation,
-    /// All is kept but the embedded thumbnail and what no longer holds (orientation, pixel dimensions).
+    /// All EXIF, XMP and IPTC is kept but embedded thumbnails and what no longer holds: orientation is
+    /// dropped once applied, pixel dimensions become the rendition's. Comments, and whatever else
+    /// programs put beside a picture, are never carried.
     Keep,
 }
 
@@ -150,7 +153,8 @@ pub enum DamageRule {
     /// Rejected as corrupt or truncated.
     #[default]
     Reject,
-    /// Rendered as far as the decoder gets (JPEG and PNG), with a warning.
+    /// Rendered as far as the decoder gets (JPEG, PNG, and the whole frames of an animation), with a
+    /// warning.
     Accept,
 }
 
@@ -235,6 +239,11 @@ pub struct Variant {
     )]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub width: Option<u32>,
+    /// Several widths in place of one, in pixels: the variant stands for as many, called by its name
+    /// and the width (`hero-640`). None is enlarged; one that would be less than 10 % wider than the
+    /// next smaller one is left out, with the reason in the manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<u32>,
     /// The height of the box to fit, in pixels; left out: no bound.
     #[serde(
         default,
@@ -393,6 +402,10 @@ pub enum Focus {
     TopRight,
     BottomLeft,
     BottomRight,
+    /// Where most differs: the window in which two points are least likely to have the same
+    /// brightness (the greatest collision entropy, Rényi's of order 2, over 32 shades). For `cover`;
+    /// `contain` takes it for the center.
+    Entropy,
 }
 
 /// What happens when a rendition would have more bytes than the source.
@@ -571,8 +584,10 @@ impl Recipe {
     /// Reads and checks a recipe. Fails with the line of what is wrong and, for an unknown name,
     /// a suggestion.
     pub fn from_toml(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self =
+        let mut recipe: Self =
             toml::from_str(text).map_err(|error| RecipeError::from_toml(text, &error))?;
+        let variants = recipe.variants.into_iter();
+        recipe.variants = variants.flat_map(Variant::of_each_width).collect();
         recipe.check()?;
         Ok(recipe)
     }
@@ -759,6 +774,9 @@ impl Recipe {
     }
 }
 
+/// The most widths that one variant can stand for.
+const MAX_WIDTHS: usize = 16;
+
 /// Quality when a recipe names none.
 pub const DEFAULT_QUALITY: u8 = 80;
 
@@ -772,6 +790,7 @@ impl Variant {
             lossless: false,
             effort: Effort::default(),
             width: None,
+            widths: Vec::new(),
             height: None,
             fit: Fit::default(),
             animation: None,
@@ -787,6 +806,47 @@ impl Variant {
     pub fn encoder_quality(&self) -> Option<u8> {
         let lossless = self.lossless || self.format == OutputFormat::Png;
         (!lossless).then(|| self.quality.unwrap_or(DEFAULT_QUALITY))
+    }
+
+    /// The variants that a list of widths stands for, from the smallest; others stand for themselves.
+    fn of_each_width(self) -> Vec<Self> {
+        if self.widths.is_empty() || self.width.is_some() {
+            return vec![self];
+        }
+        let mut widths = self.widths.clone();
+        widths.sort_unstable();
+        widths.dedup();
+        let each = widths.iter().map(|width| Self {
+            name: format!("{}-{width}", self.name),
+            width: Some(*width),
+            widths: widths.clone(),
+            ..self.clone()
+        });
+        each.collect()
+    }
+
+    /// Whether a source can lack this rendition for good and yet be complete.
+    pub(crate) fn may_be_left_out(&self) -> bool {
+        !self.required || self.if_larger == IfLarger::Skip || !self.widths.is_empty()
+    }
+
+    fn check_widths(&self) -> Result<(), String> {
+        if self.widths.is_empty() {
+            return Ok(());
+        }
+        let written = self.width.is_some_and(|width| {
+            self.widths.contains(&width) && self.name.ends_with(&format!("-{width}"))
+        });
+        if !written {
+            return Err("widths stands in place of width; leave width out".to_owned());
+        }
+        if self.widths.contains(&0) || self.widths.len() > MAX_WIDTHS {
+            return Err(format!("widths takes up to {MAX_WIDTHS} numbers from 1 on"));
+        }
+        if self.fit != Fit::Inside || self.height.is_some() || self.enlarge {
+            return Err("widths goes with fit = \"inside\", without height and enlarge".to_owned());
+        }
+        Ok(())
     }
 
     /// Whether animations stay animations.
@@ -805,6 +865,7 @@ impl Variant {
         if self.width == Some(0) || self.height == Some(0) {
             return Err("width and height begin at 1; leave one out for no bound".to_owned());
         }
+        self.check_widths()?;
         let both = self.width.is_some() && self.height.is_some();
         if !both && matches!(self.fit, Fit::Cover | Fit::Contain | Fit::Fill) {
             return Err(format!(

@@ -27,15 +27,15 @@ use crate::image::geometry::{self, Placement};
 use crate::image::metadata::{self, Carried, Done};
 use crate::image::picture::Picture;
 use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
-use crate::image::{color, encode, orient, probe as header, resize, sniff};
-use crate::manifest::EngineRecord;
+use crate::image::{attention, color, encode, orient, placeholder, probe as header, resize, sniff};
+use crate::manifest::{EngineRecord, Placeholder};
 use crate::recipe::{
-    Color, ColorRule, DamageRule, IfLarger, MetadataRule, OrientationRule, OutputFormat, Recipe,
-    Variant,
+    Color, ColorRule, DamageRule, Fit, Focus, IfLarger, MetadataRule, OrientationRule,
+    OutputFormat, Recipe, Variant,
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
-pub const RENDER_REVISION: u32 = 1;
+pub const RENDER_REVISION: u32 = 2;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
 const CODECS: [(&str, &str, bool); 7] = [
@@ -133,7 +133,7 @@ impl Stop {
 pub struct RenderOptions {
     /// The most threads at work, the caller's own included.
     pub threads: NonZeroUsize,
-    /// When to give up; looked at between stages and variants, and within WebP encoding.
+    /// When to give up; looked at between stages, variants and frames, and within WebP encoding.
     pub stop: Stop,
     /// Bytes of memory; a source whose prediction is above it is refused before it is decoded,
     /// with [`ImageError::OutOfMemory`]. None: no bound.
@@ -161,6 +161,8 @@ impl Default for RenderOptions {
 pub struct Renditions {
     /// What the source says about itself.
     pub info: Info,
+    /// What can be shown until the picture is there; none where nothing was decoded.
+    pub placeholder: Option<Placeholder>,
     /// One entry per variant asked for, in that order.
     pub renditions: Vec<Rendition>,
     /// Every loss and oddity: those of the source first, then each variant's.
@@ -290,11 +292,7 @@ pub fn render_variants(
         } = if animate::is_asked_for(&plans) {
             animate::begin(&info, bytes, &header, accept_damage)?
         } else {
-            animate::Begun {
-                still: decode::decode(info.format, bytes, &header, accept_damage)?,
-                film: None,
-                decoding: began.elapsed(),
-            }
+            animate::still(&info, bytes, &header, accept_damage, began)?
         };
         if film.is_none() {
             animate::only_stills(&mut plans);
@@ -316,10 +314,17 @@ pub fn render_variants(
         };
         let (picture, carried, found) = prepare(&source, still.picture, &info, header, options)?;
         warnings.extend(found);
+        for plan in &mut plans {
+            if plan.variant.focus == Focus::Entropy && plan.variant.fit == Fit::Cover {
+                plan.placement = attention::moved(plan.placement, &picture);
+            }
+        }
+        let placeholder = Some(placeholder::of(&picture));
         let mut made = draw_all(&source, picture, &plans, &carried, options)?;
         let mut frames_decoding = Duration::ZERO;
         if let Some(film) = film {
-            let all = animate::all_frames(&source, film, &treating, &plans, &carried, options)?;
+            let all =
+                animate::all_frames(&source, film, &treating, &plans, &carried, options, &stage)?;
             frames_decoding = all.decoding;
             damage = damage.or(all.damage);
             for (output, of_frames) in made.iter_mut().zip(all.outputs) {
@@ -343,6 +348,7 @@ pub fn render_variants(
         }
         Ok(Renditions {
             info,
+            placeholder,
             renditions,
             warnings,
             stages: vec![(Stage::Decode, decoding), (Stage::Render, rendering)],
@@ -510,6 +516,15 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
     }
     let source = info.size(applies_orientation(recipe));
     let placement = geometry::place(source, variant, recipe.source.max_side);
+    if let Some(why) = geometry::near_duplicate(source, variant, recipe.source.max_side) {
+        return Ok(Plan {
+            variant,
+            placement,
+            left_out: Some(LeftOut::ForGood(why)),
+            animated: false,
+            frames_refused: None,
+        });
+    }
     let (width, height) = placement.canvas;
     let (side, max_side) = (width.max(height), variant.format.max_side());
     let pixels = u64::from(width) * u64::from(height);
@@ -905,6 +920,7 @@ fn nothing_but_put_off(info: Info, plans: &[Plan<'_>]) -> Renditions {
         .unzip();
     Renditions {
         info,
+        placeholder: None,
         renditions,
         warnings: warnings.concat(),
         stages: Vec::new(),

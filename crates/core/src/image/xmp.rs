@@ -34,6 +34,19 @@ const KNOWN: [&[u8]; 12] = [
 /// Where the structures of histories and references have their names.
 const STRUCTURES: &[u8] = b"http://ns.adobe.com/xap/1.0/sType/";
 
+/// EXIF's own properties (XMP specification, part 2, and the fields of its structures) but for places:
+/// what is not among them could be one.
+const EXIF_NAMES: &str = "ExifVersion FlashpixVersion ColorSpace ComponentsConfiguration \
+    CompressedBitsPerPixel PixelXDimension PixelYDimension UserComment RelatedSoundFile DateTimeOriginal \
+    DateTimeDigitized ExposureTime FNumber ExposureProgram SpectralSensitivity ISOSpeedRatings OECF \
+    ShutterSpeedValue ApertureValue BrightnessValue ExposureBiasValue MaxApertureValue SubjectDistance \
+    MeteringMode LightSource Flash FocalLength SubjectArea FlashEnergy SpatialFrequencyResponse \
+    FocalPlaneXResolution FocalPlaneYResolution FocalPlaneResolutionUnit SubjectLocation ExposureIndex \
+    SensingMethod FileSource SceneType CFAPattern CustomRendered ExposureMode WhiteBalance DigitalZoomRatio \
+    FocalLengthIn35mmFilm SceneCaptureType GainControl Contrast Saturation Sharpness \
+    DeviceSettingDescription SubjectDistanceRange ImageUniqueID Fired Return Mode Function RedEyeMode \
+    Columns Rows Names Values Settings";
+
 /// The deepest nesting that is followed; honest packets have about ten.
 const MAX_DEPTH: usize = 64;
 
@@ -263,7 +276,7 @@ impl Filter {
             }
         };
         let place = match space {
-            EXIF => local.starts_with(b"GPS") || local == b"MakerNote",
+            EXIF => !EXIF_NAMES.split(' ').any(|name| name.as_bytes() == local),
             PHOTOSHOP => matches!(local, b"City" | b"State" | b"Country"),
             DC => local == b"coverage",
             MM => matches!(local, b"Pantry" | b"Ingredients"),
@@ -283,7 +296,10 @@ impl Filter {
             _ => false,
         };
         // A field of a structure can have any name; GPS in it gives itself away.
-        let place = place || local.starts_with(b"GPS");
+        let place = place
+            || local
+                .windows(3)
+                .any(|part| part.eq_ignore_ascii_case(b"GPS"));
         let known = KNOWN.contains(&space) || space.starts_with(STRUCTURES);
         !outdated && (self.rule == MetadataRule::Keep || (known && !place))
     }

@@ -1,11 +1,12 @@
 //! Animations: decoded once, frame by frame, and each frame drawn and encoded for every variant that
 //! keeps them before the next one is decoded. Never more than a few frames are in memory.
 
+use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Output, Plan, RenderOptions, Shares, Source, deferred, draw, parallel, settle};
-use crate::error::ImageError;
+use crate::error::{ImageError, Stage};
 use crate::image::decode::frames::{self, Frame, Frames};
 use crate::image::decode::{self, Decoded, Header};
 use crate::image::encode::animation::{Animation, Film};
@@ -115,15 +116,30 @@ pub(super) fn begin<'a>(
     })
 }
 
-fn still<'a>(
+/// The source as a still, for variants that all want nothing else.
+pub(super) fn still<'a>(
     info: &Info,
     bytes: &[u8],
     header: &Header,
     accept_damage: bool,
     began: Instant,
 ) -> Result<Begun<'a>, ImageError> {
+    let still = match decode::decode(info.format, bytes, header, accept_damage) {
+        Err(error) if accept_damage && is_damage(&error) && frames::are_in(info.format) => {
+            // The first frame may be whole where the file is not.
+            let first = Frames::open(info.format, bytes, header).and_then(|mut all| all.next());
+            let Ok(Some(first)) = first else {
+                return Err(error);
+            };
+            Decoded {
+                picture: first.picture,
+                damage: Some(lost_from(2, &error)),
+            }
+        }
+        decoded => decoded?,
+    };
     Ok(Begun {
-        still: decode::decode(info.format, bytes, header, accept_damage)?,
+        still,
         film: None,
         decoding: began.elapsed(),
     })
@@ -192,6 +208,7 @@ pub(super) fn all_frames(
     plans: &[Plan<'_>],
     carried: &Carried,
     options: &RenderOptions,
+    stage: &Cell<Stage>,
 ) -> Result<Made, ImageError> {
     let Rest {
         mut frames,
@@ -226,6 +243,7 @@ pub(super) fn all_frames(
             Some(second) => second,
             None => {
                 let began = Instant::now();
+                stage.set(Stage::Decode);
                 let decoded = frames.next();
                 decoding += began.elapsed();
                 match decoded {
@@ -239,11 +257,13 @@ pub(super) fn all_frames(
                 }
             }
         };
+        stage.set(Stage::Render);
         number += 1;
         if tracks.iter().all(|track| locked(track).file.is_err()) {
             break;
         }
     }
+    stage.set(Stage::Render);
     let tracks: Vec<_> = tracks
         .into_iter()
         .map(|track| Mutex::new(Some(track)))
