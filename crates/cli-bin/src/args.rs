@@ -64,6 +64,22 @@ pub(crate) struct Convert {
     /// Write metrics to FILE in Prometheus' text format
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+    /// Close with an alert when more than this share of the pictures was rejected or failed
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
+    pub(crate) alert_above: f64,
+    /// Print nothing but errors and the summary
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Name unchanged and skipped files too, and every warning
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// What is printed for a web page.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
     /// Print a ready <picture> element for each source, and the summary to standard error
     #[arg(long, conflicts_with = "json")]
     pub(crate) html: bool,
@@ -79,15 +95,6 @@ pub(crate) struct Convert {
     /// The `sizes` attribute of `--html`: how wide the page shows the pictures
     #[arg(long, value_name = "SIZES", default_value = "100vw", requires = "html")]
     pub(crate) html_sizes: String,
-    /// Close with an alert when more than this share of the pictures was rejected or failed
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
-    pub(crate) alert_above: f64,
-    /// Print nothing but errors and the summary
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Name unchanged and skipped files too, and every warning
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]

@@ -220,7 +220,7 @@ fn plan_line(item: &Item) -> Value {
 pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let recipe = args.work.choice.load()?;
     if args.work.output.as_os_str() == "-" {
-        if args.work.json || args.html || args.metrics.is_some() {
+        if args.work.json || args.page.html || args.metrics.is_some() {
             bail!("-o - writes nothing but the rendition; leave out --json, --html and --metrics");
         }
         return convert_to_stdout(&args.work, &recipe);
@@ -440,7 +440,7 @@ impl<'a> Report<'a> {
             line["path"] = json!(ran.name);
             writeln!(io::stdout().lock(), "{line}")?;
         }
-        if self.args.html {
+        if self.args.page.html {
             self.take_picture(ran)?;
         }
         let name = shown(&ran.name);
@@ -497,20 +497,17 @@ impl<'a> Report<'a> {
             _ => return Ok(()),
         };
         let mut options = HtmlOptions::default();
-        options.base.clone_from(&self.args.html_base);
-        options.sizes.clone_from(&self.args.html_sizes);
-        match html::picture(manifest, &options) {
-            Some(picture) => {
-                self.pictures.insert(ran.name.clone(), picture);
-                Ok(())
-            }
-            None => {
-                let name = shown(&ran.name);
-                self.progress
-                    .say(&format!("no rendition of {name} shows the whole picture, so there is no <picture> for it"));
-                Ok(())
-            }
+        options.base.clone_from(&self.args.page.html_base);
+        options.sizes.clone_from(&self.args.page.html_sizes);
+        if let Some(picture) = html::picture(manifest, &options) {
+            self.pictures.insert(ran.name.clone(), picture);
+        } else {
+            let name = shown(&ran.name);
+            self.progress.say(&format!(
+                "no rendition of {name} shows the whole picture, so there is no <picture> for it"
+            ));
         }
+        Ok(())
     }
 
     fn finish(self) -> io::Result<(Counts, usize)> {
@@ -519,7 +516,7 @@ impl<'a> Report<'a> {
             io::stdout().lock().write_all(picture.as_bytes())?;
         }
         // With --html, standard output is for the page alone.
-        let mut out: Box<dyn Write> = if self.args.html {
+        let mut out: Box<dyn Write> = if self.args.page.html {
             Box::new(io::stderr().lock())
         } else {
             Box::new(io::stdout().lock())

@@ -197,18 +197,22 @@ pub fn shown(file: &[u8]) -> Film {
     if file.starts_with(b"GIF") {
         return played(GifDecoder::new(cursor).expect("a GIF"));
     }
-    let decoder = PngDecoder::new(cursor).expect("a GIF, a PNG or a WebP");
-    let (width, height) = decoder.dimensions();
-    let mut film = played_frames(decoder.apng().expect("an animated PNG"));
-    (film.width, film.height) = (width, height);
-    film
+    let still = PngDecoder::new(cursor).expect("a GIF, a PNG or a WebP");
+    let (width, height) = still.dimensions();
+    Film {
+        width,
+        height,
+        ..played_frames(still.apng().expect("an animated PNG"))
+    }
 }
 
 fn played<'a>(decoder: impl AnimationDecoder<'a> + ImageDecoder) -> Film {
     let (width, height) = decoder.dimensions();
-    let mut film = played_frames(decoder);
-    (film.width, film.height) = (width, height);
-    film
+    Film {
+        width,
+        height,
+        ..played_frames(decoder)
+    }
 }
 
 fn played_frames<'a>(decoder: impl AnimationDecoder<'a>) -> Film {

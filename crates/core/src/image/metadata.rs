@@ -63,7 +63,7 @@ pub(crate) fn carried(
     if let Some(exif) = exif {
         let kept;
         (kept, warnings) = kept_exif(rule, exif, done);
-        (carried.exif, carried.states_size) = kept.unwrap_or_default();
+        (carried.exif, carried.states_size) = (kept.bytes, kept.states_size);
     }
     let (mut xmp, mut deflated) = (xmp, false);
     if format == Format::Png {
@@ -151,14 +151,17 @@ pub(crate) struct Done {
     pub(crate) srgb: bool,
 }
 
-/// The part of `exif` that `rule` keeps, whether the source stated its pixel dimensions there, and what
-/// was lost that it would have kept. `exif` may be a whole TIFF file, of which only what describes the
+/// EXIF without its pixel dimensions.
+#[derive(Default)]
+struct KeptExif {
+    bytes: Option<Vec<u8>>,
+    /// Whether the source stated them.
+    states_size: bool,
+}
+
+/// The part of `exif` that `rule` keeps, and what was lost that it would have kept. `exif` may be a whole TIFF file, of which only what describes the
 /// picture is taken.
-fn kept_exif(
-    rule: MetadataRule,
-    exif: &[u8],
-    done: Done,
-) -> (Option<(Option<Vec<u8>>, bool)>, Vec<Warning>) {
+fn kept_exif(rule: MetadataRule, exif: &[u8], done: Done) -> (KeptExif, Vec<Warning>) {
     let mut broken = 0;
     let read = Reader::new()
         .continue_on_error(true)
@@ -166,11 +169,14 @@ fn kept_exif(
         .or_else(|error| error.distill_partial_result(|errors| broken = errors.len()));
     let read = match read {
         Ok(read) => read,
-        Err(error) => return (None, vec![dropped(format!("EXIF can't be read ({error})"))]),
+        Err(error) => {
+            let warning = dropped(format!("EXIF can't be read ({error})"));
+            return (KeptExif::default(), vec![warning]);
+        }
     };
     let fields = kept_fields(rule, &read, done);
     if fields.is_empty() {
-        return (None, Vec::new());
+        return (KeptExif::default(), Vec::new());
     }
     let mut writer = Writer::new();
     for field in &fields {
@@ -179,13 +185,16 @@ fn kept_exif(
     let mut out = Cursor::new(Vec::new());
     if let Err(error) = writer.write(&mut out, read.little_endian()) {
         let warning = dropped(format!("EXIF can't be written ({error})"));
-        return (None, vec![warning]);
+        return (KeptExif::default(), vec![warning]);
     }
     let states_size = rule != MetadataRule::Copyright
         && read.get_field(Tag::PixelXDimension, In::PRIMARY).is_some();
     let warning = (broken > 0).then(|| dropped(format!("{broken} parts of EXIF can't be read")));
-    let kept = (Some(out.into_inner()), states_size);
-    (Some(kept), warning.into_iter().collect())
+    let kept = KeptExif {
+        bytes: Some(out.into_inner()),
+        states_size,
+    };
+    (kept, warning.into_iter().collect())
 }
 
 pub(crate) fn dropped(detail: String) -> Warning {
@@ -476,7 +485,9 @@ mod tests {
             };
             let fields = [per(Tag::XResolution), per(Tag::YResolution), unit];
             let mut writer = Writer::new();
-            fields.iter().for_each(|field| writer.push_field(field));
+            for field in &fields {
+                writer.push_field(field);
+            }
             let mut out = Cursor::new(Vec::new());
             writer.write(&mut out, true).unwrap();
             let found = density_of_exif(&out.into_inner()).unwrap();

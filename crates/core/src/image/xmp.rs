@@ -76,23 +76,29 @@ pub(crate) fn kept(
 /// A packet that says who made a picture, whose it is and whom to thank; none where all is empty.
 pub(crate) fn of_rights(creators: &[String], rights: &str, credit: &str) -> Option<Vec<u8>> {
     use quick_xml::escape::escape;
-    let mut properties = String::new();
+    let mut properties = Vec::new();
     if !creators.is_empty() {
         let items = creators
             .iter()
             .map(|name| format!("<rdf:li>{}</rdf:li>", escape(name)));
         let items: String = items.collect();
-        properties += &format!("<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>");
+        properties.push(format!(
+            "<dc:creator><rdf:Seq>{items}</rdf:Seq></dc:creator>"
+        ));
     }
     if !rights.is_empty() {
-        let rights = escape(rights);
-        properties += &format!(
-            "<dc:rights><rdf:Alt><rdf:li xml:lang=\"x-default\">{rights}</rdf:li></rdf:Alt></dc:rights>"
-        );
+        properties.push(format!(
+            "<dc:rights><rdf:Alt><rdf:li xml:lang=\"x-default\">{}</rdf:li></rdf:Alt></dc:rights>",
+            escape(rights)
+        ));
     }
     if !credit.is_empty() {
-        properties += &format!("<photoshop:Credit>{}</photoshop:Credit>", escape(credit));
+        properties.push(format!(
+            "<photoshop:Credit>{}</photoshop:Credit>",
+            escape(credit)
+        ));
     }
+    let properties = properties.concat();
     (!properties.is_empty()).then(|| {
         format!(
             "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\">\

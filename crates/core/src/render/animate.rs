@@ -228,8 +228,10 @@ pub(super) fn all_frames(
             plays: frames.plays,
             gray: gray && !colors_padding(source, plan),
         };
-        let file = Animation::new(plan.variant, &film, carried, &stop);
-        tracks.push(Mutex::new(Track { plan: index, file }));
+        tracks.push(Mutex::new(Track {
+            plan: index,
+            file: Animation::new(plan.variant, &film, carried, &stop),
+        }));
     }
     let (mut decoding, mut damage) = (Duration::ZERO, None);
     let (mut at, mut number) = (Duration::ZERO, 1);
@@ -239,22 +241,21 @@ pub(super) fn all_frames(
         let picture = treating.prepared(source, this.picture, threads)?;
         one_frame(source, picture, (at, until), plans, &tracks, options)?;
         at = until;
-        this = match next.take() {
-            Some(second) => second,
-            None => {
-                let began = Instant::now();
-                stage.set(Stage::Decode);
-                let decoded = frames.next();
-                decoding += began.elapsed();
-                match decoded {
-                    Ok(Some(frame)) => frame,
-                    Ok(None) => break,
-                    Err(error) if accept_damage && is_damage(&error) => {
-                        damage = Some(lost_from(number + 1, &error));
-                        break;
-                    }
-                    Err(error) => return Err(error),
+        this = if let Some(second) = next.take() {
+            second
+        } else {
+            let began = Instant::now();
+            stage.set(Stage::Decode);
+            let decoded = frames.next();
+            decoding += began.elapsed();
+            match decoded {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) if accept_damage && is_damage(&error) => {
+                    damage = Some(lost_from(number + 1, &error));
+                    break;
                 }
+                Err(error) => return Err(error),
             }
         };
         stage.set(Stage::Render);

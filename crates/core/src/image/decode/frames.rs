@@ -30,9 +30,9 @@ pub(crate) struct Frames<'a> {
 
 enum Parts<'a> {
     #[cfg(feature = "gif")]
-    Gif(super::gif::Parts<'a>),
+    Gif(Box<super::gif::Parts<'a>>),
     #[cfg(feature = "png")]
-    Png(super::png::Parts<'a>),
+    Png(Box<super::png::Parts<'a>>),
     #[cfg(feature = "webp")]
     Webp(super::webp::Parts<'a>),
     #[expect(dead_code, reason = "keeps the lifetime where no format is built in")]
@@ -83,17 +83,17 @@ impl<'a> Frames<'a> {
             Format::Gif => {
                 let parts = super::gif::Parts::open(bytes)?;
                 let plays = parts.plays();
-                (Parts::Gif(parts), plays, None)
+                (Parts::Gif(Box::new(parts)), plays, None)
             }
             #[cfg(feature = "png")]
             Format::Png => {
                 let (parts, poster) = super::png::Parts::open(bytes)?;
                 let plays = parts.plays();
-                (Parts::Png(parts), plays, poster)
+                (Parts::Png(Box::new(parts)), plays, poster)
             }
             #[cfg(feature = "webp")]
             Format::Webp => {
-                let parts = super::webp::Parts::open(bytes)?;
+                let parts = super::webp::Parts::open(bytes);
                 let plays = parts.plays();
                 (Parts::Webp(parts), plays, None)
             }
@@ -126,7 +126,7 @@ impl<'a> Frames<'a> {
         };
         let Some(part) = part else { return Ok(None) };
         let delay = part.delay;
-        self.canvas.draw(part)?;
+        self.canvas.draw(&part)?;
         Ok(Some(Frame {
             picture: self.canvas.picture.clone(),
             delay,
@@ -160,7 +160,7 @@ impl Canvas {
         })
     }
 
-    fn draw(&mut self, part: Part) -> Result<(), ImageError> {
+    fn draw(&mut self, part: &Part) -> Result<(), ImageError> {
         match self.latest.take() {
             Some((place, After::Cleared, _)) => self.rows(place).for_each(|row| row.fill(0)),
             Some((place, After::Before, Some(before))) => {
@@ -172,7 +172,7 @@ impl Canvas {
             }
             _ => {}
         }
-        let place = self.place(&part);
+        let place = self.place(part);
         let before = match part.after {
             After::Before if place.width > 0 && place.height > 0 => Some(self.copy(place)?),
             _ => None,
@@ -218,8 +218,8 @@ impl Canvas {
     }
 
     fn copy(&mut self, place: Place) -> Result<Picture, ImageError> {
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let size = (side(place.width), side(place.height));
+        let pixels = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let size = (pixels(place.width), pixels(place.height));
         let mut copy = Picture::blank(size, self.picture.layout)?;
         let stride = copy.stride();
         for (to, from) in copy.data.chunks_exact_mut(stride).zip(self.rows(place)) {
@@ -283,7 +283,7 @@ mod tests {
         let mut canvas = Canvas::new((3, 1), Layout::GrayAlpha).unwrap();
         let mut draw = |at, gray, after| {
             canvas
-                .draw(part((at, 0), picture(1, 1, gray, 255), true, after))
+                .draw(&part((at, 0), picture(1, 1, gray, 255), true, after))
                 .unwrap();
             shown(&canvas)
         };
@@ -300,16 +300,16 @@ mod tests {
         let mut canvas = Canvas::new((2, 2), Layout::GrayAlpha).unwrap();
         for after in [After::Before, After::Cleared, After::Stays] {
             canvas
-                .draw(part((9, 9), picture(5, 5, 1, 255), true, after))
+                .draw(&part((9, 9), picture(5, 5, 1, 255), true, after))
                 .unwrap();
         }
         assert_eq!(shown(&canvas), [(0, 0); 4]);
         canvas
-            .draw(part((1, 1), picture(5, 5, 7, 255), false, After::Cleared))
+            .draw(&part((1, 1), picture(5, 5, 7, 255), false, After::Cleared))
             .unwrap();
         assert_eq!(shown(&canvas)[3], (7, 255));
         canvas
-            .draw(part((0, 0), picture(1, 1, 9, 255), false, After::Stays))
+            .draw(&part((0, 0), picture(1, 1, 9, 255), false, After::Stays))
             .unwrap();
         assert_eq!(shown(&canvas), [(9, 255), (0, 0), (0, 0), (0, 0)]);
     }
@@ -331,7 +331,7 @@ mod tests {
         let mut canvas = Canvas::new((1, 1), Layout::GrayAlpha).unwrap();
         for (gray, alpha) in [(9, 255), (200, 0)] {
             canvas
-                .draw(part(
+                .draw(&part(
                     (0, 0),
                     picture(1, 1, gray, alpha),
                     false,

@@ -130,7 +130,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
+    pub(super) fn open(bytes: &'a [u8]) -> Self {
         let mut parts = Self {
             bytes,
             chunks: Chunks::of(bytes),
@@ -148,7 +148,7 @@ impl<'a> Parts<'a> {
                 _ => {}
             }
         }
-        Ok(parts)
+        parts
     }
 
     pub(super) fn plays(&self) -> u32 {

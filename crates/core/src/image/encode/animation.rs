@@ -25,7 +25,7 @@ pub(crate) enum Animation<'a> {
     #[cfg(feature = "png")]
     Png(Box<super::png::Animation>),
     #[cfg(feature = "webp")]
-    Webp(super::webp::Animation<'a>),
+    Webp(Box<super::webp::Animation<'a>>),
     #[expect(dead_code, reason = "keeps the lifetime where WebP is not built in")]
     None(std::marker::PhantomData<&'a ()>),
 }
@@ -47,9 +47,8 @@ impl<'a> Animation<'a> {
                     .map(|animation| Self::Png(Box::new(animation)))
             }
             #[cfg(feature = "webp")]
-            OutputFormat::Webp => {
-                super::webp::Animation::new(variant, film, carried, stop).map(Self::Webp)
-            }
+            OutputFormat::Webp => super::webp::Animation::new(variant, film, carried, stop)
+                .map(|animation| Self::Webp(Box::new(animation))),
             _ => {
                 let _ = (film, carried, stop);
                 Err(super::failure(variant, &"its format holds no animation"))

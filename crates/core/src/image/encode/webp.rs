@@ -95,10 +95,10 @@ impl<'a> Animation<'a> {
         let (carried, lost) = fitting(carried, variant, layout, film.size);
         // A file has 16 bits for it; nobody will count.
         let plays = u16::try_from(film.plays).unwrap_or(u16::MAX);
-        let file = webp::Animation::new(film.size, plays, &options(variant), stop);
+        let begun = webp::Animation::new(film.size, plays, &options(variant), stop);
         let bytes_of_frame = u64::from(film.size.0) * u64::from(film.size.1) * 4;
         Ok(Self {
-            file: file.map_err(|error| failed(variant, bytes_of_frame, &error))?,
+            file: begun.map_err(|error| failed(variant, bytes_of_frame, &error))?,
             carried,
             lost,
             end: 0,
