@@ -48,6 +48,7 @@ impl Density {
     }
 
     /// What a JPEG says in its first segment: units, and dots across and down.
+    #[cfg(feature = "jpeg")]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -59,6 +60,7 @@ impl Density {
     }
 
     /// Pixels per metre, across and down, as a PNG says them.
+    #[cfg(feature = "png")]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -127,6 +129,7 @@ pub(crate) struct Iptc(Vec<(u8, u8, Vec<u8>)>);
 
 const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
 /// The resource that holds IPTC, without a name.
+#[cfg(any(test, feature = "jpeg"))]
 const RESOURCE: &[u8] = b"8BIM\x04\x04\0\0";
 
 impl Iptc {
@@ -264,6 +267,7 @@ mod tests {
         .concat()
     }
 
+    #[cfg(all(feature = "jpeg", feature = "png"))]
     #[test]
     fn resolution_survives_the_way_from_format_to_format() {
         let inches = jpeg(0xE0, b"JFIF\0\x01\x02\x01\x01\x2C\0\x48\0\0");

@@ -29,6 +29,10 @@ pub(crate) struct Carried {
     pub(crate) xmp: Option<Vec<u8>>,
     /// Written into JPEG alone; no other format has a place for it that programs look at.
     pub(crate) iptc: Iptc,
+    #[cfg_attr(
+        not(any(feature = "jpeg", feature = "png")),
+        expect(dead_code, reason = "WebP has no place for it outside of EXIF")
+    )]
     pub(crate) density: Option<Density>,
 }
 

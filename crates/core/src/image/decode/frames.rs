@@ -20,7 +20,7 @@ pub(crate) struct Frame {
 
 /// An animation that is decoded as it goes: never more than a few pictures of it are in memory.
 pub(crate) struct Frames<'a> {
-    parts: Parts<'a>,
+    parts: Box<dyn Parts + 'a>,
     canvas: Canvas,
     /// How often it is played; 0: for ever.
     pub(crate) plays: u32,
@@ -28,15 +28,42 @@ pub(crate) struct Frames<'a> {
     pub(crate) poster: Option<Picture>,
 }
 
-enum Parts<'a> {
-    #[cfg(feature = "gif")]
-    Gif(Box<super::gif::Parts<'a>>),
-    #[cfg(feature = "png")]
-    Png(Box<super::png::Parts<'a>>),
-    #[cfg(feature = "webp")]
-    Webp(super::webp::Parts<'a>),
-    #[expect(dead_code, reason = "keeps the lifetime where no format is built in")]
-    None(std::marker::PhantomData<&'a ()>),
+/// What a format stores: one implementation for each that has animations.
+pub(super) trait Parts {
+    /// The next part; none after the last one. Fails where the file is damaged or cut short.
+    fn next(&mut self) -> Result<Option<Part>, ImageError>;
+}
+
+/// The parts of a file, how often they are played, and the picture that stands in for them.
+type Opened<'a> = (Box<dyn Parts + 'a>, u32, Option<Picture>);
+
+fn open(format: Format, bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
+    match format {
+        #[cfg(feature = "gif")]
+        Format::Gif => {
+            let parts = super::gif::GifParts::open(bytes)?;
+            let plays = parts.plays();
+            Ok((Box::new(parts), plays, None))
+        }
+        #[cfg(feature = "png")]
+        Format::Png => {
+            let (parts, poster) = super::png::PngParts::open(bytes)?;
+            let plays = parts.plays();
+            Ok((Box::new(parts), plays, poster))
+        }
+        #[cfg(feature = "webp")]
+        Format::Webp => {
+            let parts = super::webp::WebpParts::open(bytes);
+            let plays = parts.plays();
+            Ok((Box::new(parts), plays, None))
+        }
+        other => {
+            let _ = bytes;
+            Err(ImageError::Corrupt {
+                detail: format!("{other} has no frames"),
+            })
+        }
+    }
 }
 
 /// Whether files of `format` can be animated.
@@ -56,6 +83,10 @@ pub(super) struct Part {
 }
 
 /// What becomes of a frame's place when its time is over.
+#[cfg_attr(
+    not(any(test, feature = "gif", feature = "png")),
+    expect(dead_code, reason = "WebP does not know them all")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// It stays.
@@ -78,32 +109,7 @@ impl<'a> Frames<'a> {
             crate::image::ColorModel::Gray => Layout::GrayAlpha,
             _ => Layout::Rgba,
         };
-        let (parts, plays, poster) = match format {
-            #[cfg(feature = "gif")]
-            Format::Gif => {
-                let parts = super::gif::Parts::open(bytes)?;
-                let plays = parts.plays();
-                (Parts::Gif(Box::new(parts)), plays, None)
-            }
-            #[cfg(feature = "png")]
-            Format::Png => {
-                let (parts, poster) = super::png::Parts::open(bytes)?;
-                let plays = parts.plays();
-                (Parts::Png(Box::new(parts)), plays, poster)
-            }
-            #[cfg(feature = "webp")]
-            Format::Webp => {
-                let parts = super::webp::Parts::open(bytes);
-                let plays = parts.plays();
-                (Parts::Webp(parts), plays, None)
-            }
-            other => {
-                let _ = (bytes, size, layout);
-                return Err(ImageError::Corrupt {
-                    detail: format!("{other} has no frames"),
-                });
-            }
-        };
+        let (parts, plays, poster) = open(format, bytes)?;
         Ok(Self {
             parts,
             canvas: Canvas::new(size, layout)?,
@@ -115,16 +121,9 @@ impl<'a> Frames<'a> {
     /// The next frame; none after the last one. Fails where the file is damaged or cut short, and
     /// then there is nothing more to be had.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, ImageError> {
-        let part = match &mut self.parts {
-            #[cfg(feature = "gif")]
-            Parts::Gif(parts) => parts.next()?,
-            #[cfg(feature = "png")]
-            Parts::Png(parts) => parts.next()?,
-            #[cfg(feature = "webp")]
-            Parts::Webp(parts) => parts.next()?,
-            Parts::None(_) => None,
+        let Some(part) = self.parts.next()? else {
+            return Ok(None);
         };
-        let Some(part) = part else { return Ok(None) };
         let delay = part.delay;
         self.canvas.draw(&part)?;
         Ok(Some(Frame {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gif::{ColorOutput, DecodeOptions, DecodingError, DisposalMethod, Repeat};
 use image::codecs::gif::GifDecoder;
 
-use super::frames::{After, Part};
+use super::frames::{After, Part, Parts};
 use super::{Header, by_image, cut_short};
 use crate::error::ImageError;
 use crate::image::Format;
@@ -49,7 +49,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
 }
 
 /// The parts that its frames are made of.
-pub(super) struct Parts<'a> {
+pub(super) struct GifParts<'a> {
     decoder: gif::Decoder<&'a [u8]>,
     /// Frames that are still to come, as far as the file goes.
     left: u32,
@@ -58,7 +58,7 @@ pub(super) struct Parts<'a> {
     room: u64,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> GifParts<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::RGBA);
@@ -80,8 +80,10 @@ impl<'a> Parts<'a> {
             Repeat::Finite(times) => u32::from(times) + 1,
         }
     }
+}
 
-    pub(super) fn next(&mut self) -> Result<Option<Part>, ImageError> {
+impl Parts for GifParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
         if self.left == 0 {
             // Many files lack their trailer, so the decoder is not asked what it thinks of that.
             return if self.complete {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use png::{BitDepth, BlendOp, ColorType, DecodingError, DisposeOp, Transformations};
 
-use super::frames::{After, Part};
+use super::frames::{After, Part, Parts};
 use super::{Decoded, Header, cut_short, narrowed, orientation};
 use crate::error::ImageError;
 use crate::image::picture::{Layout, Picture, zeroed};
@@ -77,7 +77,7 @@ pub(super) fn decode(bytes: &[u8], accept_damage: bool) -> Result<Decoded, Image
 }
 
 /// The parts that the frames of an animated PNG are made of.
-pub(super) struct Parts<'a> {
+pub(super) struct PngParts<'a> {
     reader: Reader<'a>,
     plays: u32,
     /// Frames that are still to come.
@@ -85,7 +85,7 @@ pub(super) struct Parts<'a> {
     is_first: bool,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PngParts<'a> {
     /// The parts, and the picture that is none of them but stands in for them all elsewhere.
     pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Option<Picture>), ImageError> {
         let reader = open(bytes)?;
@@ -146,8 +146,10 @@ impl<'a> Parts<'a> {
         }
         Ok(pixels)
     }
+}
 
-    pub(super) fn next(&mut self) -> Result<Option<Part>, ImageError> {
+impl Parts for PngParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
         if self.left == 0 {
             // What follows is checked like the rest.
             self.reader.finish().map_err(|error| refusal(&error))?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;
 
-use super::frames::{After, Frames, Part};
+use super::frames::{After, Frames, Part, Parts};
 use super::{Header, by_image, cut_short, orientation};
 use crate::error::ImageError;
 use crate::image::Format;
@@ -122,14 +122,14 @@ fn check_length(bytes: &[u8]) -> Result<(), ImageError> {
 }
 
 /// The parts that its frames are made of.
-pub(super) struct Parts<'a> {
+pub(super) struct WebpParts<'a> {
     bytes: &'a [u8],
     chunks: Chunks<'a>,
     plays: u32,
     size: (u32, u32),
 }
 
-impl<'a> Parts<'a> {
+impl<'a> WebpParts<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Self {
         let mut parts = Self {
             bytes,
@@ -154,8 +154,10 @@ impl<'a> Parts<'a> {
     pub(super) fn plays(&self) -> u32 {
         self.plays
     }
+}
 
-    pub(super) fn next(&mut self) -> Result<Option<Part>, ImageError> {
+impl Parts for WebpParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
         let Some(chunk) = self.chunks.find(|chunk| chunk.kind == *b"ANMF") else {
             check_length(self.bytes)?;
             return Ok(None);

@@ -6,9 +6,13 @@ use super::Encoded;
 use crate::error::ImageError;
 use crate::image::metadata::Carried;
 use crate::image::picture::Picture;
-use crate::recipe::{OutputFormat, Variant};
+use crate::recipe::Variant;
 
 /// What all frames of a file have in common.
+#[cfg_attr(
+    not(feature = "png"),
+    expect(dead_code, reason = "only a PNG says how many frames there are")
+)]
 pub(crate) struct Film {
     /// Width and height in pixels.
     pub(crate) size: (u32, u32),
@@ -21,13 +25,20 @@ pub(crate) struct Film {
 }
 
 /// An animated file in the making.
-pub(crate) enum Animation<'a> {
-    #[cfg(feature = "png")]
-    Png(Box<super::png::Animation>),
-    #[cfg(feature = "webp")]
-    Webp(Box<super::webp::Animation<'a>>),
-    #[expect(dead_code, reason = "keeps the lifetime where WebP is not built in")]
-    None(std::marker::PhantomData<&'a ()>),
+pub(crate) struct Animation<'a>(Box<dyn File + Send + 'a>);
+
+/// One implementation for each format that holds animations.
+pub(super) trait File {
+    /// Adds a frame that is shown from one point in time to the other, in milliseconds.
+    fn add(
+        &mut self,
+        variant: &Variant,
+        picture: &Picture,
+        shown: (u32, u32),
+    ) -> Result<(), ImageError>;
+
+    /// The file.
+    fn finish(self: Box<Self>, variant: &Variant) -> Result<Encoded, ImageError>;
 }
 
 impl<'a> Animation<'a> {
@@ -41,14 +52,15 @@ impl<'a> Animation<'a> {
     ) -> Result<Self, ImageError> {
         match variant.format {
             #[cfg(feature = "png")]
-            OutputFormat::Png => {
-                let _ = stop;
-                super::png::Animation::new(variant, film, carried)
-                    .map(|animation| Self::Png(Box::new(animation)))
+            crate::recipe::OutputFormat::Png => {
+                let file = super::png::PngAnimation::new(variant, film, carried)?;
+                Ok(Self(Box::new(file)))
             }
             #[cfg(feature = "webp")]
-            OutputFormat::Webp => super::webp::Animation::new(variant, film, carried, stop)
-                .map(|animation| Self::Webp(Box::new(animation))),
+            crate::recipe::OutputFormat::Webp => {
+                let file = super::webp::WebpAnimation::new(variant, film, carried, stop)?;
+                Ok(Self(Box::new(file)))
+            }
             _ => {
                 let _ = (film, carried, stop);
                 Err(super::failure(variant, &"its format holds no animation"))
@@ -64,28 +76,13 @@ impl<'a> Animation<'a> {
         at: Duration,
         until: Duration,
     ) -> Result<(), ImageError> {
-        let (at, until) = (milliseconds(at), milliseconds(until));
-        match self {
-            #[cfg(feature = "png")]
-            Self::Png(animation) => animation.add(variant, picture, until - at),
-            #[cfg(feature = "webp")]
-            Self::Webp(animation) => animation.add(variant, picture, (at, until)),
-            Self::None(_) => {
-                let _ = (variant, picture, at, until);
-                Ok(())
-            }
-        }
+        let shown = (milliseconds(at), milliseconds(until));
+        self.0.add(variant, picture, shown)
     }
 
     /// The file.
     pub(crate) fn finish(self, variant: &Variant) -> Result<Encoded, ImageError> {
-        match self {
-            #[cfg(feature = "png")]
-            Self::Png(animation) => animation.finish(variant),
-            #[cfg(feature = "webp")]
-            Self::Webp(animation) => animation.finish(variant),
-            Self::None(_) => Err(super::failure(variant, &"its format holds no animation")),
-        }
+        self.0.finish(variant)
     }
 }
 

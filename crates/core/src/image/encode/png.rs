@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use png::{Compression, Filter};
 
-use super::animation::Film;
+use super::animation::{File, Film};
 use super::{Encoded, failure, fitting};
 use crate::error::ImageError;
 use crate::image::metadata::Carried;
@@ -86,7 +86,7 @@ fn info(size: (u32, u32), layout: Layout, carried: &Carried) -> png::Info<'stati
 }
 
 /// An animated PNG in the making. Of each frame, the part that changed is stored.
-pub(crate) struct Animation {
+pub(super) struct PngAnimation {
     writer: png::Writer<Shared>,
     out: Shared,
     layout: Layout,
@@ -117,7 +117,7 @@ impl Write for Shared {
     }
 }
 
-impl Animation {
+impl PngAnimation {
     pub(super) fn new(
         variant: &Variant,
         film: &Film,
@@ -151,13 +151,16 @@ impl Animation {
             lost,
         })
     }
+}
 
-    pub(super) fn add(
+impl File for PngAnimation {
+    fn add(
         &mut self,
         variant: &Variant,
         picture: &Picture,
-        milliseconds: u32,
+        (at, until): (u32, u32),
     ) -> Result<(), ImageError> {
+        let milliseconds = until - at;
         let picture = picture.widened(self.layout)?;
         let changed = match &self.shown {
             None => Changed {
@@ -193,7 +196,7 @@ impl Animation {
         Ok(())
     }
 
-    pub(super) fn finish(self, variant: &Variant) -> Result<Encoded, ImageError> {
+    fn finish(self: Box<Self>, variant: &Variant) -> Result<Encoded, ImageError> {
         self.writer
             .finish()
             .map_err(|error| failure(variant, &error))?;

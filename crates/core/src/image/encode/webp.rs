@@ -2,7 +2,7 @@
 
 use pixmill_codecs::webp::{self, EncodeOptions, Layout as WebpLayout, Metadata, Mode};
 
-use super::animation::Film;
+use super::animation::{File, Film};
 use super::{Encoded, codec_failure as failed, fitting};
 use crate::error::ImageError;
 use crate::image::metadata::Carried;
@@ -72,7 +72,7 @@ fn with_metadata(bytes: Vec<u8>, carried: &Carried) -> Result<Vec<u8>, pixmill_c
 }
 
 /// An animated WebP in the making.
-pub(crate) struct Animation<'a> {
+pub(super) struct WebpAnimation<'a> {
     file: webp::Animation<'a>,
     carried: Carried,
     lost: Vec<String>,
@@ -84,7 +84,7 @@ pub(crate) struct Animation<'a> {
 /// The longest time that a frame can be shown, in milliseconds: 24 bits.
 const MAX_DELAY: u32 = (1 << 24) - 1;
 
-impl<'a> Animation<'a> {
+impl<'a> WebpAnimation<'a> {
     pub(super) fn new(
         variant: &Variant,
         film: &Film,
@@ -105,8 +105,10 @@ impl<'a> Animation<'a> {
             bytes_of_frame,
         })
     }
+}
 
-    pub(super) fn add(
+impl File for WebpAnimation<'_> {
+    fn add(
         &mut self,
         variant: &Variant,
         picture: &Picture,
@@ -122,7 +124,7 @@ impl<'a> Animation<'a> {
         })
     }
 
-    pub(super) fn finish(self, variant: &Variant) -> Result<Encoded, ImageError> {
+    fn finish(self: Box<Self>, variant: &Variant) -> Result<Encoded, ImageError> {
         let bytes = self.file.finish(self.end);
         let bytes = bytes.and_then(|bytes| with_metadata(bytes, &self.carried));
         Ok(Encoded {
