@@ -625,7 +625,7 @@ impl Processor {
             let in_place = match &record.rendition {
                 Some(rendition) => before.is_in_place(manifest, rendition),
                 // Left out because optional; not good enough once it is required, or only put off.
-                None => !variant.required && record.deferred.is_none(),
+                None => variant.may_be_left_out() && record.deferred.is_none(),
             };
             let good = in_place && record.digest == self.recipe.variant_digest(variant);
             good.then(|| (variant.name.clone(), record.clone()))
@@ -846,7 +846,14 @@ impl Processor {
             },
             source: match (rendered, old) {
                 (None, Some(old)) => old.source.clone(),
-                (Some(renditions), _) => source_record(job, source, &renditions.info),
+                (Some(renditions), old) => {
+                    let known = old.filter(|old| old.source.sha256 == source.sha256);
+                    let known = known.and_then(|old| old.source.placeholder.clone());
+                    SourceRecord {
+                        placeholder: renditions.placeholder.clone().or(known),
+                        ..source_record(job, source, &renditions.info)
+                    }
+                }
                 (None, None) => unreachable!("nothing is good without a manifest"),
             },
             recipe: RecipeRecord {
@@ -1264,6 +1271,7 @@ fn source_record(job: &Job, source: &Source, info: &Info) -> SourceRecord {
         frames: info.frames,
         alpha: info.alpha,
         profile: info.profile.clone(),
+        placeholder: None,
     }
 }
 

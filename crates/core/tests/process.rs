@@ -421,3 +421,40 @@ fn an_older_recipe_leaves_finished_work_alone_and_gives_back_what_is_newer() {
         ("failed", Some("newer-work"))
     );
 }
+
+#[test]
+fn what_is_left_out_for_good_is_not_asked_for_again_and_the_source_has_its_placeholder() {
+    let (sources, output) = (MemoryStore::new(), MemoryStore::new());
+    sources.insert("a.png", photo(100, 80).png());
+    let recipe = Recipe::from_toml(
+        "version = 1\n[[variant]]\nname = \"hero\"\nformat = \"jpeg\"\nwidths = [50, 100, 200]\n
+        [[variant]]\nname = \"png\"\nformat = \"webp\"\nlossless = true\nif_larger = \"skip\"\nwidth = 20\nfit = \"inside\"\n",
+    )
+    .expect("a good recipe");
+    let processor = Processor::new(Arc::new(sources), Arc::new(output.clone()), recipe);
+    let process = || {
+        let job = Job::new("a.png");
+        let done = processor.process(&job).now_or_never();
+        done.expect("nothing waits here").word()
+    };
+    assert_eq!(process(), "done");
+    let key = "a.png/manifest.json";
+    let blob = output.read(key).expect("a manifest");
+    let manifest = Manifest::from_json(key, &blob.bytes).expect("a good manifest");
+    assert_eq!(manifest.state, State::Complete);
+    let large = &manifest.variants[2];
+    assert_eq!(large.name, "hero-200");
+    let why = large.skipped.as_deref().expect("the reason");
+    assert!(why.contains("100 pixels"), "{why}");
+    let placeholder = manifest.source.placeholder.as_ref().expect("it is made");
+    assert_eq!(placeholder.aspect_ratio, "5:4");
+    assert!(
+        placeholder
+            .color
+            .as_ref()
+            .is_some_and(|color| color.starts_with('#'))
+    );
+    let writes = output.writes();
+    assert_eq!(process(), "unchanged");
+    assert_eq!(output.writes(), writes);
+}

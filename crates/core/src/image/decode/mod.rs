@@ -5,6 +5,7 @@
 mod bmp;
 #[cfg(any(feature = "bmp", feature = "gif", feature = "webp"))]
 mod by_image;
+pub(crate) mod frames;
 #[cfg(feature = "gif")]
 mod gif;
 #[cfg(feature = "jpeg")]
@@ -83,7 +84,7 @@ pub(crate) fn decode(
         #[cfg(feature = "png")]
         Format::Png => png::decode(bytes, accept_damage),
         #[cfg(feature = "webp")]
-        Format::Webp => webp::decode(bytes).map(Decoded::whole),
+        Format::Webp => webp::decode(bytes, header).map(Decoded::whole),
         #[cfg(feature = "gif")]
         Format::Gif => gif::decode(bytes).map(Decoded::whole),
         #[cfg(feature = "bmp")]
@@ -125,19 +126,12 @@ pub(crate) fn losses(format: Format, header: &Header) -> Vec<Warning> {
             variant: None,
         });
     };
-    if header.frames > 1 {
-        let frames = header.frames;
-        if format == Format::Tiff {
-            warn(
-                WarningCode::PagesDropped,
-                format!("the first of {frames} pages was used"),
-            );
-        } else {
-            warn(
-                WarningCode::FramesDropped,
-                format!("the first of {frames} frames was used"),
-            );
-        }
+    if header.frames > 1 && !frames::are_in(format) {
+        let pages = header.frames;
+        warn(
+            WarningCode::PagesDropped,
+            format!("the first of {pages} pages was used"),
+        );
     }
     if header.bits > 8 {
         warn(

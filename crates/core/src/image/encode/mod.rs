@@ -1,5 +1,6 @@
 //! Pixels to a file, one file per format.
 
+pub(crate) mod animation;
 #[cfg(feature = "jpeg")]
 mod jpeg;
 #[cfg(not(all(feature = "jpeg", feature = "png", feature = "webp")))]
@@ -18,7 +19,7 @@ use off as webp;
 
 use super::color;
 use super::metadata::Carried;
-use super::picture::Picture;
+use super::picture::{Layout, Picture};
 use crate::error::ImageError;
 use crate::recipe::{OutputFormat, Variant};
 
@@ -45,28 +46,41 @@ pub(crate) fn encode(
     carried: &Carried,
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
-    let icc = carried.icc.clone().filter(|icc| {
-        // WebP stores gray as RGB; padding may have colored a gray picture.
-        color::describes(icc, picture.layout)
-            && !(variant.format == OutputFormat::Webp && picture.layout.is_gray())
-    });
-    let unfit = carried.icc.is_some() && icc.is_none();
-    let carried = Carried {
-        icc,
-        exif: carried.exif.clone(),
-        xmp: carried.xmp.clone(),
-    };
+    let (carried, unfit) = fitting(carried, variant, picture.layout, picture.size());
     let encode = match variant.format {
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
         OutputFormat::Webp => webp::encode,
     };
     let mut encoded = encode(picture, variant, &carried, stop)?;
-    if unfit {
-        let why = "the color profile describes other samples than this file stores";
-        encoded.lost.push(why.to_owned());
-    }
+    encoded.lost.extend(unfit);
     Ok(encoded)
+}
+
+/// What of `carried` a file of `size` with pixels of `layout` can say of itself, and what is lost.
+fn fitting(
+    carried: &Carried,
+    variant: &Variant,
+    layout: Layout,
+    size: (u32, u32),
+) -> (Carried, Vec<String>) {
+    let mut fitting = carried.for_size(size);
+    let mut lost = Vec::new();
+    let gray_webp = variant.format == OutputFormat::Webp && layout.is_gray();
+    fitting.icc = fitting.icc.filter(|icc| {
+        // WebP stores gray as RGB; padding may have colored a gray picture.
+        color::describes(icc, layout) && !gray_webp
+    });
+    if carried.icc.is_some() && fitting.icc.is_none() {
+        lost.push("the color profile describes other samples than this file stores".to_owned());
+    }
+    if !carried.iptc.is_empty() && variant.format != OutputFormat::Jpeg {
+        let extension = variant.format.extension();
+        lost.push(format!(
+            "IPTC is not written into {extension}, but for creator, rights and credit as XMP"
+        ));
+    }
+    (fitting, lost)
 }
 
 fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {
@@ -79,13 +93,13 @@ fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {
 #[cfg(any(feature = "jpeg", feature = "webp"))]
 fn codec_failure(
     variant: &Variant,
-    picture: &Picture,
+    picture_bytes: u64,
     error: &pixmill_codecs::Error,
 ) -> ImageError {
     match error {
         pixmill_codecs::Error::Stopped => ImageError::Stopped,
         pixmill_codecs::Error::Memory => {
-            let needed = picture.data.len() as u64 * 2;
+            let needed = picture_bytes * 2;
             ImageError::OutOfMemory {
                 needed,
                 max: needed.saturating_sub(1),
