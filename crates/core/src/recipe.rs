@@ -90,6 +90,9 @@ pub struct Treatment {
     pub orientation: OrientationRule,
     /// What happens to colors.
     pub color: ColorRule,
+    /// What happens to more than 8 bits a channel.
+    #[serde(skip_serializing_if = "is_default")]
+    pub depth: DepthRule,
     /// What happens to EXIF, XMP and the like.
     pub metadata: MetadataRule,
     /// The color behind transparency where a format has none, and around `contain`.
@@ -117,10 +120,26 @@ pub enum OrientationRule {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ColorRule {
-    /// Converted to sRGB by the embedded profile; renditions carry no profile.
+    /// Converted to sRGB by the embedded profile (relative colorimetric); renditions carry no profile.
     #[default]
     Srgb,
-    /// Numbers stay as they are and the profile is embedded in every rendition.
+    /// Numbers stay as they are and the profile is embedded in every rendition. Inks (CMYK) become
+    /// sRGB all the same, and so does every AVIF, whose encoder takes no profile.
+    Keep,
+}
+
+/// What happens to more than 8 bits a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub enum DepthRule {
+    /// They are scaled to 8, whatever the format, before anything else is done.
+    #[default]
+    #[serde(rename = "8-bit")]
+    EightBit,
+    /// 16 bits are kept from decoding to encoding, and stay in PNG; other formats get 8 bits at the
+    /// end. Takes twice the memory, and twice the time for what isn't encoding.
+    #[serde(rename = "keep")]
     Keep,
 }
 
@@ -304,6 +323,11 @@ impl OutputFormat {
             Self::Png => PNG_MAX_SIDE,
             Self::Webp => WEBP_MAX_SIDE,
         }
+    }
+
+    /// Whether 16 bits a channel are written where the recipe keeps them.
+    pub fn has_depth(self) -> bool {
+        self == Self::Png
     }
 
     /// Whether the format holds transparency.

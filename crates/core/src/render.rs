@@ -28,8 +28,8 @@ use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
 use crate::image::{color, encode, orient, probe as header, resize, sniff};
 use crate::manifest::EngineRecord;
 use crate::recipe::{
-    Color, ColorRule, DamageRule, IfLarger, MetadataRule, OrientationRule, OutputFormat, Recipe,
-    Variant,
+    Color, ColorRule, DamageRule, DepthRule, IfLarger, MetadataRule, OrientationRule, OutputFormat,
+    Recipe, Variant,
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
@@ -279,9 +279,12 @@ pub fn render_variants(
         stage.set(Stage::Decode);
         options.stop.check()?;
         let began = Instant::now();
-        let mut warnings = decode::losses(info.format, &header);
-        let accept_damage = recipe.source.damaged == DamageRule::Accept;
-        let decoded = decode::decode(info.format, bytes, &header, accept_damage)?;
+        let wanted = decode::Wanted {
+            accept_damage: recipe.source.damaged == DamageRule::Accept,
+            keep_depth: recipe.source.depth == DepthRule::Keep,
+        };
+        let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
+        let decoded = decode::decode(info.format, bytes, &header, wanted)?;
         let damaged = decoded.damage.is_some();
         warnings.extend(decoded.damage.map(|damage| Warning {
             code: WarningCode::DamageAccepted,
@@ -778,6 +781,12 @@ fn draw_one(
         }
         flat = pixels.flattened(source.recipe.source.background.rgb())?;
         pixels = &flat;
+    }
+    if pixels.layout.is_deep() && !variant.format.has_depth() {
+        warn(
+            WarningCode::DepthReduced,
+            "16 bits a channel became 8".to_owned(),
+        );
     }
     let encoded = encode::encode(pixels, variant, carried, &|| stop.requested())?;
     for lost in encoded.lost {

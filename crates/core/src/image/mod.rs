@@ -10,6 +10,7 @@ pub(crate) mod metadata;
 pub(crate) mod orient;
 pub(crate) mod picture;
 pub(crate) mod probe;
+pub(crate) mod profile;
 pub(crate) mod resize;
 pub(crate) mod sniff;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Plan, applies_orientation, plan};
 use crate::image::geometry::Placement;
 use crate::image::{ColorModel, Format, Info, orient};
-use crate::recipe::{Effort, OutputFormat, Recipe};
+use crate::recipe::{DepthRule, Effort, OutputFormat, Recipe};
 
 /// What rendering will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,11 @@ pub(super) fn of_plans(
     let threads = threads.max(1);
     let turned = applies_orientation(recipe);
     let size = info.size(turned);
+    let stored = bytes_per_pixel(info, recipe);
     let picture = info.pixels()
         * match info.color {
             ColorModel::Cmyk => 3,
-            _ => u64::from(info.channels),
+            _ => stored,
         };
     let turning = if turned && orient::swaps_sides(info.orientation) {
         picture
@@ -72,16 +73,16 @@ pub(super) fn of_plans(
         let placement = &plan.placement;
         if !placement.keeps_all(size) && !drawn.contains(&placement) {
             drawn.push(placement);
-            drawing.push(area(placement.canvas) * u64::from(info.channels));
+            drawing.push(area(placement.canvas) * stored);
             if placement.resamples() {
                 // Resampling goes by way of the source's width and the rendition's height.
-                let between = area((size.0, placement.picture.1)) * u64::from(info.channels);
+                let between = area((size.0, placement.picture.1)) * stored;
                 halfway = halfway.max(between);
             }
         }
     }
     let passing = largest(encoding, threads) + largest(drawing, threads) + halfway;
-    let peak = (info.pixels() * u64::from(info.channels) + info.decode_memory)
+    let peak = (info.pixels() * stored + info.decode_memory)
         .max(picture + turning)
         .max(picture + kept + passing);
     let preparing = preparing_time(info, recipe);
@@ -151,6 +152,13 @@ pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
     };
     let alpha = if info.alpha { 2 } else { 1 };
     Duration::from_millis(1) + time(area(plan.placement.canvas), nanoseconds * alpha)
+}
+
+/// Bytes of a pixel from decoding to encoding.
+fn bytes_per_pixel(info: &Info, recipe: &Recipe) -> u64 {
+    let deep =
+        recipe.source.depth == DepthRule::Keep && info.bits > 8 && info.color != ColorModel::Cmyk;
+    u64::from(info.channels) * if deep { 2 } else { 1 }
 }
 
 fn area((width, height): (u32, u32)) -> u64 {

@@ -16,9 +16,9 @@ use off as png;
 #[cfg(not(feature = "webp"))]
 use off as webp;
 
-use super::color;
 use super::metadata::Carried;
-use super::picture::Picture;
+use super::picture::{Layout, Picture};
+use super::profile;
 use crate::error::ImageError;
 use crate::recipe::{OutputFormat, Variant};
 
@@ -45,23 +45,40 @@ pub(crate) fn encode(
     carried: &Carried,
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
-    let icc = carried.icc.clone().filter(|icc| {
-        // WebP stores gray as RGB; padding may have colored a gray picture.
-        color::describes(icc, picture.layout)
-            && !(variant.format == OutputFormat::Webp && picture.layout.is_gray())
-    });
-    let unfit = carried.icc.is_some() && icc.is_none();
-    let carried = Carried {
-        icc,
-        exif: carried.exif.clone(),
-        xmp: carried.xmp.clone(),
+    let narrow;
+    let picture = if variant.format.has_depth() {
+        picture
+    } else {
+        narrow = picture.narrowed()?;
+        &*narrow
+    };
+    let mut unfit = false;
+    let fitted;
+    let carried = match &carried.icc {
+        // PNG chooses how it stores samples while it encodes.
+        Some(icc) if variant.format != OutputFormat::Png => {
+            // WebP stores gray as RGB; padding may have colored a gray picture.
+            let stored = match variant.format {
+                OutputFormat::Webp => Layout::Rgb,
+                _ => picture.layout,
+            };
+            let icc = profile::for_layout(icc, stored);
+            unfit = icc.is_none();
+            fitted = Carried {
+                icc,
+                exif: carried.exif.clone(),
+                xmp: carried.xmp.clone(),
+            };
+            &fitted
+        }
+        _ => carried,
     };
     let encode = match variant.format {
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
         OutputFormat::Webp => webp::encode,
     };
-    let mut encoded = encode(picture, variant, &carried, stop)?;
+    let mut encoded = encode(picture, variant, carried, stop)?;
     if unfit {
         let why = "the color profile describes other samples than this file stores";
         encoded.lost.push(why.to_owned());

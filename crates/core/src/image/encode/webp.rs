@@ -38,7 +38,7 @@ pub(super) fn encode(
             wide = picture.widened(Layout::Rgba)?;
             (WebpLayout::Rgba, &wide.data)
         }
-        Layout::Gray | Layout::Cmyk => {
+        _ => {
             wide = picture.widened(Layout::Rgb)?;
             (WebpLayout::Rgb, &wide.data)
         }
