@@ -39,6 +39,14 @@ pub enum Format {
     Bmp,
     /// TIFF, classic or big.
     Tiff,
+    /// Windows icon: one picture in several sizes.
+    Ico,
+    /// Portable anymap: PBM, PGM, PPM, PAM.
+    Pnm,
+    /// Quite OK Image.
+    Qoi,
+    /// Truevision TGA.
+    Tga,
     /// HEIF with HEVC: recognised, not decoded.
     Heic,
     /// AVIF: recognised, not decoded.
@@ -60,6 +68,10 @@ impl fmt::Display for Format {
             Self::Gif => "GIF",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Ico => "ICO",
+            Self::Pnm => "PNM",
+            Self::Qoi => "QOI",
+            Self::Tga => "TGA",
             Self::Heic => "HEIC",
             Self::Avif => "AVIF",
             Self::JpegXl => "JPEG XL",
@@ -90,7 +102,7 @@ pub struct Warning {
 pub enum WarningCode {
     /// Only the first of several frames was used.
     FramesDropped,
-    /// Only the first of several pages was used.
+    /// Only the first of several pages, or the largest of an icon's pictures, was used.
     PagesDropped,
     /// Damaged input was rendered as far as it could be decoded.
     DamageAccepted,

@@ -3,14 +3,30 @@
 
 #[cfg(feature = "bmp")]
 mod bmp;
-#[cfg(any(feature = "bmp", feature = "gif", feature = "webp"))]
+#[cfg(any(
+    feature = "bmp",
+    feature = "gif",
+    feature = "ico",
+    feature = "pnm",
+    feature = "qoi",
+    feature = "tga",
+    feature = "webp"
+))]
 mod by_image;
 #[cfg(feature = "gif")]
 mod gif;
+#[cfg(feature = "ico")]
+mod ico;
 #[cfg(feature = "jpeg")]
 pub(crate) mod jpeg;
 #[cfg(feature = "png")]
 mod png;
+#[cfg(feature = "pnm")]
+mod pnm;
+#[cfg(feature = "qoi")]
+mod qoi;
+#[cfg(feature = "tga")]
+mod tga;
 #[cfg(feature = "tiff")]
 mod tiff;
 #[cfg(feature = "webp")]
@@ -66,6 +82,14 @@ pub(crate) fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError>
         Format::Bmp => bmp::header(bytes),
         #[cfg(feature = "tiff")]
         Format::Tiff => tiff::header(bytes),
+        #[cfg(feature = "ico")]
+        Format::Ico => ico::header(bytes),
+        #[cfg(feature = "pnm")]
+        Format::Pnm => pnm::header(bytes),
+        #[cfg(feature = "qoi")]
+        Format::Qoi => qoi::header(bytes),
+        #[cfg(feature = "tga")]
+        Format::Tga => tga::header(bytes),
         other => Err(sniff::refusal(Sniffed::Picture(other), bytes)),
     }
 }
@@ -103,6 +127,14 @@ pub(crate) fn decode(
         Format::Bmp => bmp::decode(bytes).map(Decoded::whole),
         #[cfg(feature = "tiff")]
         Format::Tiff => tiff::decode(bytes, keep_depth).map(Decoded::whole),
+        #[cfg(feature = "ico")]
+        Format::Ico => ico::decode(bytes, wanted),
+        #[cfg(feature = "pnm")]
+        Format::Pnm => pnm::decode(bytes, keep_depth).map(Decoded::whole),
+        #[cfg(feature = "qoi")]
+        Format::Qoi => qoi::decode(bytes).map(Decoded::whole),
+        #[cfg(feature = "tga")]
+        Format::Tga => tga::decode(bytes).map(Decoded::whole),
         other => {
             let _ = (accept_damage, keep_depth);
             Err(sniff::refusal(Sniffed::Picture(other), bytes))
@@ -119,7 +151,16 @@ pub(crate) fn decode(
 }
 
 impl Decoded {
-    #[cfg(any(feature = "bmp", feature = "gif", feature = "tiff", feature = "webp"))]
+    #[cfg(any(
+        feature = "bmp",
+        feature = "gif",
+        feature = "ico",
+        feature = "pnm",
+        feature = "qoi",
+        feature = "tga",
+        feature = "tiff",
+        feature = "webp"
+    ))]
     fn whole(picture: Picture) -> Self {
         Self {
             picture,
@@ -144,6 +185,11 @@ pub(crate) fn losses(format: Format, header: &Header, keep_depth: bool) -> Vec<W
             warn(
                 WarningCode::PagesDropped,
                 format!("the first of {frames} pages was used"),
+            );
+        } else if format == Format::Ico {
+            warn(
+                WarningCode::PagesDropped,
+                format!("the largest of {frames} pictures was used"),
             );
         } else {
             warn(

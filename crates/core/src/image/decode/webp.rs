@@ -98,7 +98,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     }
     let decoder = WebPDecoder::new(Cursor::new(bytes))
         .map_err(|error| by_image::refusal(Format::Webp, &error))?;
-    by_image::read(Format::Webp, decoder)
+    by_image::read(Format::Webp, decoder, false)
 }
 
 /// How long the file says it is, in bytes.
