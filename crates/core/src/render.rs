@@ -33,20 +33,31 @@ use crate::recipe::{
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
-pub const RENDER_REVISION: u32 = 1;
+pub const RENDER_REVISION: u32 = 2;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
-const CODECS: [(&str, &str, bool); 7] = [
+const CODECS: [(&str, &str, bool); 10] = [
     ("fast_image_resize", "6.1.0", true),
     ("gif", "0.14.2", cfg!(feature = "gif")),
     (
         "image",
         "0.25.10",
-        cfg!(any(feature = "gif", feature = "bmp", feature = "webp")),
+        cfg!(any(
+            feature = "bmp",
+            feature = "gif",
+            feature = "ico",
+            feature = "pnm",
+            feature = "qoi",
+            feature = "tga",
+            feature = "webp"
+        )),
     ),
     ("image-webp", "0.2.4", cfg!(feature = "webp")),
     ("moxcms", "0.8.1", true),
     ("png", "0.18.1", cfg!(feature = "png")),
+    ("qoi", "0.4.1", cfg!(feature = "qoi")),
+    ("rav1e", "0.8.1", cfg!(feature = "avif")),
+    ("ravif", "0.13.0", cfg!(feature = "avif")),
     ("tiff", "0.11.3", cfg!(feature = "tiff")),
 ];
 

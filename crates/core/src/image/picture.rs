@@ -101,15 +101,19 @@ pub(crate) struct Picture {
     pub(crate) data: Vec<u8>,
 }
 
-/// `len` zero bytes, or [`ImageError::OutOfMemory`]; a header must not be able to abort the process.
-pub(crate) fn zeroed(len: u64) -> Result<Vec<u8>, ImageError> {
-    let no_memory = || ImageError::OutOfMemory {
+/// There are no `len` bytes to be had.
+pub(crate) fn no_memory(len: u64) -> ImageError {
+    ImageError::OutOfMemory {
         needed: len,
         max: len.saturating_sub(1),
-    };
-    let size = usize::try_from(len).map_err(|_| no_memory())?;
+    }
+}
+
+/// `len` zero bytes, or [`ImageError::OutOfMemory`]; a header must not be able to abort the process.
+pub(crate) fn zeroed(len: u64) -> Result<Vec<u8>, ImageError> {
+    let size = usize::try_from(len).map_err(|_| no_memory(len))?;
     let mut data = Vec::new();
-    data.try_reserve_exact(size).map_err(|_| no_memory())?;
+    data.try_reserve_exact(size).map_err(|_| no_memory(len))?;
     data.resize(size, 0);
     Ok(data)
 }

@@ -137,6 +137,10 @@ pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
     let variant = plan.variant;
     let lossless = variant.encoder_quality().is_none();
     let nanoseconds = match (variant.format, variant.effort) {
+        (OutputFormat::Avif, Effort::Fast) => 1_000,
+        (OutputFormat::Avif, Effort::Balanced) => 2_500,
+        (OutputFormat::Avif, Effort::Best) => 12_000,
+        (OutputFormat::Jpeg, _) if variant.is_progressive() => 45,
         (OutputFormat::Jpeg, Effort::Fast) => 6,
         (OutputFormat::Jpeg, _) => 12,
         (OutputFormat::Png, Effort::Fast | Effort::Balanced) => 15,
@@ -147,7 +151,8 @@ pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
                 Effort::Balanced => 110,
                 Effort::Best => 200,
             };
-            if lossless { lossy * 8 } else { lossy }
+            let sharp = if variant.sharp_yuv { 150 } else { 0 };
+            if lossless { lossy * 8 } else { lossy + sharp }
         }
     };
     let alpha = if info.alpha { 2 } else { 1 };
@@ -214,6 +219,10 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
     let widened = if gray { pixels * (3 + alpha) } else { 0 };
     let variant = plan.variant;
     let (out, work) = match variant.format {
+        OutputFormat::Avif => {
+            let out = detail.bytes(pixels, 2, 80);
+            (out, pixels * (60 + 30 * alpha) + widened)
+        }
         OutputFormat::Jpeg => {
             let fine = variant.encoder_quality().is_some_and(|q| q >= 90);
             let samples_in_halves = match (gray, fine) {

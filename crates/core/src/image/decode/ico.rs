@@ -2,7 +2,6 @@
 
 use std::io::Cursor;
 
-use image::ImageDecoder;
 use image::codecs::ico::IcoDecoder;
 
 use super::{Decoded, Header, Wanted, by_image, cut_short, png};
@@ -96,11 +95,11 @@ impl<'a> Largest<'a> {
         self.body.starts_with(PNG)
     }
 
-    /// An icon with this picture alone.
+    /// An icon with this picture alone, 22 bytes from its start.
     fn alone(&self) -> Vec<u8> {
         let mut icon = vec![0, 0, 1, 0, 1, 0];
         icon.extend_from_slice(&self.entry[..12]);
-        icon.extend((HEAD as u32 + ENTRY as u32).to_le_bytes());
+        icon.extend([22, 0, 0, 0]);
         icon.extend_from_slice(self.body);
         icon
     }

@@ -1,14 +1,18 @@
 //! Pixels to a file, one file per format.
 
+#[cfg(feature = "avif")]
+mod avif;
 #[cfg(feature = "jpeg")]
 mod jpeg;
-#[cfg(not(all(feature = "jpeg", feature = "png", feature = "webp")))]
+#[cfg(not(all(feature = "avif", feature = "jpeg", feature = "png", feature = "webp")))]
 mod off;
 #[cfg(feature = "png")]
 mod png;
 #[cfg(feature = "webp")]
 mod webp;
 
+#[cfg(not(feature = "avif"))]
+use off as avif;
 #[cfg(not(feature = "jpeg"))]
 use off as jpeg;
 #[cfg(not(feature = "png"))]
@@ -31,6 +35,7 @@ pub(crate) struct Encoded {
 /// The format that can't be written because its cargo feature is off.
 pub(crate) fn missing(format: OutputFormat) -> Option<super::Format> {
     match format {
+        OutputFormat::Avif => (!cfg!(feature = "avif")).then_some(super::Format::Avif),
         OutputFormat::Jpeg => (!cfg!(feature = "jpeg")).then_some(super::Format::Jpeg),
         OutputFormat::Png => (!cfg!(feature = "png")).then_some(super::Format::Png),
         OutputFormat::Webp => (!cfg!(feature = "webp")).then_some(super::Format::Webp),
@@ -55,8 +60,8 @@ pub(crate) fn encode(
     let mut unfit = false;
     let fitted;
     let carried = match &carried.icc {
-        // PNG chooses how it stores samples while it encodes.
-        Some(icc) if variant.format != OutputFormat::Png => {
+        // PNG chooses how it stores samples while it encodes, and AVIF takes no profile.
+        Some(icc) if matches!(variant.format, OutputFormat::Jpeg | OutputFormat::Webp) => {
             // WebP stores gray as RGB; padding may have colored a gray picture.
             let stored = match variant.format {
                 OutputFormat::Webp => Layout::Rgb,
@@ -74,6 +79,7 @@ pub(crate) fn encode(
         _ => carried,
     };
     let encode = match variant.format {
+        OutputFormat::Avif => avif::encode,
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
         OutputFormat::Webp => webp::encode,

@@ -15,19 +15,21 @@ pub(super) fn encode(
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
     let options = EncodeOptions {
-        mode: match variant.encoder_quality() {
-            Some(quality) => Mode::Lossy {
+        mode: match (variant.near_lossless, variant.encoder_quality()) {
+            (Some(level), _) => Mode::NearLossless { level },
+            (None, Some(quality)) => Mode::Lossy {
                 quality: f32::from(quality),
             },
-            None => Mode::Lossless,
+            (None, None) => Mode::Lossless,
         },
         method: match variant.effort {
             Effort::Fast => 2,
             Effort::Balanced => 4,
             Effort::Best => 6,
         },
-        // Lossless keeps every pixel, also those that can't be seen.
-        exact: variant.lossless,
+        // Lossless keeps every pixel, also those that can't be seen, unless told otherwise.
+        exact: variant.exact.unwrap_or(variant.lossless),
+        sharp_yuv: variant.sharp_yuv,
         ..EncodeOptions::default()
     };
     let wide;
