@@ -254,7 +254,7 @@ pub struct Variant {
     #[serde(default, skip_serializing_if = "is_default")]
     pub effort: Effort,
     /// Whether a JPEG shows itself coarse at first and then finer; left out: with `effort = "best"`.
-    /// Some 2 % smaller than with optimised tables alone, for three to four times the time.
+    /// Some 2 % smaller than with optimised tables alone, for twice the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progressive: Option<bool>,
     /// How many color samples a JPEG stores; see [`Chroma`].
@@ -262,6 +262,7 @@ pub struct Variant {
     pub subsampling: Chroma,
     /// A WebP that is coded as lossless ones are, after values were changed a little so that this
     /// takes fewer bytes: 0 (most is changed) to 100 (nothing is). In place of `quality` and `lossless`.
+    /// On photos half of a lossless one's size, for three times its time.
     #[serde(
         default,
         deserialize_with = "near_lossless",
@@ -274,7 +275,8 @@ pub struct Variant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<bool>,
     /// Whether a lossy WebP, which stores colors at half the width and height, halves them with care
-    /// for sharp edges: less bleeding in drawings and red text. See the book for its cost.
+    /// for sharp edges: less bleeding in drawings and red text, for half as much time again, a tenth more
+    /// bytes and more memory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sharp_yuv: bool,
     /// The width of the box to fit, in pixels; left out: no bound.
@@ -394,8 +396,9 @@ pub enum Effort {
     Best,
 }
 
-/// How many color samples a JPEG stores for each of brightness. Fewer are smaller and faster; what is
-/// lost shows at sharp edges between colors.
+/// How many color samples a JPEG stores for each of brightness. Fewer are smaller and faster (a photo at
+/// quality 80 takes 40 % more bytes and nearly twice the time in 4:4:4 than in 4:2:0, and 14 % more in
+/// 4:2:2); what is lost shows at sharp edges between colors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]

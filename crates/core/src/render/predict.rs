@@ -137,10 +137,10 @@ pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
     let variant = plan.variant;
     let lossless = variant.encoder_quality().is_none();
     let nanoseconds = match (variant.format, variant.effort) {
-        (OutputFormat::Avif, Effort::Fast) => 1_000,
-        (OutputFormat::Avif, Effort::Balanced) => 2_500,
-        (OutputFormat::Avif, Effort::Best) => 12_000,
-        (OutputFormat::Jpeg, _) if variant.is_progressive() => 45,
+        (OutputFormat::Avif, Effort::Fast) => 1_300,
+        (OutputFormat::Avif, Effort::Balanced) => 3_000,
+        (OutputFormat::Avif, Effort::Best) => 6_000,
+        (OutputFormat::Jpeg, _) if variant.is_progressive() => 25,
         (OutputFormat::Jpeg, Effort::Fast) => 6,
         (OutputFormat::Jpeg, _) => 12,
         (OutputFormat::Png, Effort::Fast | Effort::Balanced) => 15,
@@ -151,8 +151,12 @@ pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
                 Effort::Balanced => 110,
                 Effort::Best => 200,
             };
-            let sharp = if variant.sharp_yuv { 150 } else { 0 };
-            if lossless { lossy * 8 } else { lossy + sharp }
+            let sharp = if variant.sharp_yuv { 60 } else { 0 };
+            match (lossless, variant.near_lossless) {
+                (_, Some(_)) => lossy * 12,
+                (true, None) => lossy * 8,
+                (false, None) => lossy + sharp,
+            }
         }
     };
     let alpha = if info.alpha { 2 } else { 1 };
@@ -251,7 +255,9 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
         OutputFormat::Webp => {
             let out = detail.bytes(pixels, 2, 60);
             // The coder keeps its decisions: some twenty bytes for each that it will write.
-            (out, out * 18 + pixels * (3 + 13 * alpha) + widened)
+            // Halving colors with care works on whole pixels, and on wider samples beside them.
+            let sharp = if variant.sharp_yuv { pixels * 16 } else { 0 };
+            (out, out * 18 + pixels * (3 + 13 * alpha) + widened + sharp)
         }
     };
     (out, work + (1 << 20))
