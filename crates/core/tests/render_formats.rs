@@ -11,7 +11,7 @@
 use pixmill::image::{Format, Sniffed, WarningCode, sniff};
 use pixmill::recipe::Recipe;
 use pixmill::render::{Made, RenditionResult, Renditions, probe, render};
-use pixmill_testkit::pictures::{BLUE, Drawing, RED, decoded, fading, fields, photo};
+use pixmill_testkit::pictures::{Drawing, RED, decoded, fading, fields, photo};
 
 const PNG: &str = "[[variant]]\nname = \"png\"\nformat = \"png\"\n";
 
@@ -263,7 +263,7 @@ fn colors_below_full_transparency_stay_in_a_webp_where_they_are_asked_for() {
 
 #[test]
 fn sharp_yuv_keeps_edges_between_colors_closer_to_what_they_are() {
-    let lines = Drawing::new(64, 64, |x, _| if x % 2 == 0 { RED } else { BLUE });
+    let lines = Drawing::new(64, 64, |x, y| if (x + y) % 5 < 2 { RED } else { [255; 3] });
     let far = |settings: &str| {
         let webp = file(
             &lines.png(),
