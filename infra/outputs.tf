@@ -18,6 +18,16 @@ output "processed_bucket_arn" {
   value       = module.s3_buckets.processed_bucket_arn
 }
 
+output "upload_prefix" {
+  description = "What uploads' keys begin with; not part of the renditions' keys."
+  value       = var.upload_prefix
+}
+
+output "processed_prefix" {
+  description = "What the keys of everything that is written begin with."
+  value       = var.processed_prefix
+}
+
 output "lambda_function_name" {
   description = "The function's name."
   value       = module.lambda_function.function_name

@@ -192,7 +192,7 @@ run "direct" {
     error_message = "The alarms are not those of direct mode."
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["high-error-rate"].metric_name == "Errors"
+    condition     = [for metric in flatten(aws_cloudwatch_metric_alarm.this["high-error-rate"].metric_query[*].metric) : metric.metric_name] == ["Errors"]
     error_message = "In direct mode a failed picture is a failed invocation: adding the two would count it twice."
   }
   assert {

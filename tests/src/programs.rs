@@ -11,10 +11,12 @@ use std::process::{Command, Stdio};
 /// `CARGO_BIN_EXE_…` is set for the tests of a program's own package only.
 pub fn program(name: &str) -> PathBuf {
     let this = env::current_exe().expect("a test knows where it lies");
-    let folder = this
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in a folder of the profile's");
+    let folder = this.parent().expect("a file lies in a folder");
+    // Tests lie one folder deeper than programs.
+    let folder = match folder.parent() {
+        Some(above) if folder.ends_with("deps") => above,
+        _ => folder,
+    };
     let file = format!("{name}{}", env::consts::EXE_SUFFIX);
     let program = folder.join(file);
     assert!(

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:mill";
 
 /// A deployed function: settings, and a process while there is one.
 pub struct Function {
+    program: PathBuf,
     variables: BTreeMap<String, String>,
     /// Its working folder, and its standard output in a file: what a process wrote before it answered is in there
     /// when the answer comes, which could not be said of a pipe.
@@ -81,6 +83,23 @@ enum News {
 impl Function {
     /// A function with these variables beside those that Lambda sets; nothing is started yet.
     pub fn new<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::of(program("bootstrap"), folder, variables)
+    }
+
+    /// The same of the package that was unpacked into this folder, which is its working folder.
+    pub fn unpacked<'a>(
+        folder: TempDir,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        Self::of(folder.path().join("bootstrap"), folder, variables)
+    }
+
+    fn of<'a>(
+        program: PathBuf,
+        folder: TempDir,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
         let lambdas = [
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -104,10 +123,11 @@ impl Function {
         ];
         let all = lambdas.into_iter().chain(variables);
         Self {
+            program,
             variables: all
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
-            folder: tempfile::tempdir().expect("a folder"),
+            folder,
             sandbox: None,
             invocations: 0,
         }
@@ -138,7 +158,7 @@ impl Function {
     fn ready(&mut self) -> Result<Sandbox, Value> {
         let mut sandbox = match self.sandbox.take() {
             Some(sandbox) => sandbox,
-            None => Sandbox::start(&self.variables, &self.folder),
+            None => Sandbox::start(&self.program, &self.variables, &self.folder),
         };
         sandbox.wait_for_poll()?;
         Ok(sandbox)
@@ -154,7 +174,7 @@ impl Function {
 
     /// Starts a process that is expected to give up: its exit code, and what it told the Runtime API.
     pub fn start_in_vain(&mut self) -> (ExitStatus, Option<Value>) {
-        let mut sandbox = Sandbox::start(&self.variables, &self.folder);
+        let mut sandbox = Sandbox::start(&self.program, &self.variables, &self.folder);
         let error = sandbox.wait_for_poll();
         assert!(error.is_err(), "it started");
         let status = sandbox.process.wait().expect("it has ended");
@@ -193,14 +213,18 @@ impl Function {
 const OUTPUT: &str = "stdout";
 
 impl Sandbox {
-    fn start(variables: &BTreeMap<String, String>, folder: &TempDir) -> Self {
+    fn start(
+        program: &std::path::Path,
+        variables: &BTreeMap<String, String>,
+        folder: &TempDir,
+    ) -> Self {
         let api = Api::start();
         let output = File::options()
             .create(true)
             .append(true)
             .open(folder.path().join(OUTPUT));
         let started = Instant::now();
-        let mut process = Command::new(program("bootstrap"))
+        let mut process = Command::new(program)
             .env_clear()
             .envs(variables)
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())

@@ -7,10 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use pixmill::error::{Cause, Error, ImageError, Stage, StoreError, StoreErrorKind};
 use pixmill::memory::MemoryStore;
+use pixmill::outcome::Outcome;
+use pixmill::ports::MetricSink;
+use pixmill::signal::{Finished, Signal};
+use pixmill_lambda::log::{JobLog, Log};
+use pixmill_lambda::settings::LogLevel;
 use pixmill_testkit::pictures::{Png, photo};
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::events::{created, notification, queue_message};
@@ -87,6 +95,26 @@ const TABLE: &[(&str, &[&str])] = &[
         "finished failed denied at record",
         &["critical-errors", "outcomes-failed", "s3-permission-errors"],
     ),
+    (
+        "finished rejected name",
+        &[
+            "critical-errors",
+            "image-processing-errors",
+            "outcomes-settled",
+        ],
+    ),
+    (
+        "finished rejected record",
+        &[
+            "critical-errors",
+            "image-processing-errors",
+            "outcomes-settled",
+        ],
+    ),
+    ("finished rejected decoder-panic", REJECTED),
+    ("finished rejected encode", REJECTED),
+    ("finished failed worker-gone", FAILED),
+    ("finished failed not-found", FAILED),
     ("finished failed conflict", FAILED),
     ("finished failed newer-work", FAILED),
     (
@@ -433,6 +461,75 @@ fn bad_pictures() -> Vec<Captured> {
     scene.captured
 }
 
+/// What no picture and no store is known to provoke: the function's own lines about it.
+fn never_seen() -> Vec<Captured> {
+    let missing = StoreError::new(StoreErrorKind::NotFound, "a.png");
+    let detail = "403 AccessDenied".to_owned();
+    let variant = "small".to_owned();
+    let encode = ImageError::Encode {
+        variant,
+        detail: detail.clone(),
+    };
+    let outcomes = [
+        Outcome::Rejected(Error::new(Stage::Render, encode)),
+        Outcome::Rejected(Error::new(
+            Stage::Decode,
+            ImageError::DecoderPanic { detail },
+        )),
+        // A template that could give one is refused at the start.
+        Outcome::Rejected(Error::new(
+            Stage::Plan,
+            Cause::Name("one name for two".to_owned()),
+        )),
+        // The output is the function's own: what can't be read is made anew.
+        Outcome::Rejected(Error::new(
+            Stage::Record,
+            Cause::Record("no manifest".to_owned()),
+        )),
+        Outcome::Failed(Error::new(Stage::Render, Cause::WorkerGone)),
+        Outcome::Failed(Error::new(Stage::Publish, missing)),
+    ];
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let log = Log::new(Shared(written.clone()), LogLevel::Info);
+    let log = JobLog {
+        log: Arc::new(log.of_function(Some("mill".to_owned()))),
+        subject: Arc::default(),
+    };
+    for outcome in &outcomes {
+        log.record(&Signal::Finished(Finished {
+            source: "a.png",
+            outcome,
+            image_size: Some(1),
+            written_bytes: 0,
+            processing_time: Duration::from_millis(3),
+            stages: &[],
+        }));
+    }
+    let text = String::from_utf8(written.lock().expect("no panic").clone()).expect("text");
+    let captured = text.lines().map(|line| Captured {
+        scene: "never seen",
+        line: line.to_owned(),
+        json: serde_json::from_str(line).expect("JSON"),
+        took: LONG,
+        uploads: BTreeMap::new(),
+        denied: None,
+    });
+    captured.collect()
+}
+
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn skipped() -> Vec<Captured> {
     let variables = [
         ("UPLOAD_BUCKET", PROCESSED),
@@ -706,6 +803,7 @@ fn each_filter_counts_exactly_its_lines_with_a_number_in_its_unit() {
     assert_eq!(table.len(), TABLE.len(), "a kind stands there twice");
     let mut lines = good_day();
     lines.extend(bad_days());
+    lines.extend(never_seen());
     lines.extend(platform());
 
     let mut faults = BTreeSet::new();

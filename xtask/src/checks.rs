@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::machine::{self, cargo, is_there};
-use crate::{Failure, Task, infra, python, refuse_arguments};
+use crate::{Failure, Task, cloud, infra, python, refuse_arguments};
 
 pub(crate) const TEST: Task = Task {
     name: "test",
@@ -18,7 +18,8 @@ calls this and nothing else.
 
 Some tests talk to moto, an emulator of AWS in Python: it is put into a virtual environment below the
 target folder, which takes Python 3 and, the first time, a network. A bare `cargo test` leaves these out.
-Terraform checks infra where it is installed; where it isn't, that is said (and where CI is set, it fails).",
+Terraform checks infra where it is installed, and at the end deploys it to moto (`cargo xtask cloud`); where it
+isn't, that is said (and where CI is set, it fails).",
     start: |words| {
         refuse_arguments(&words)?;
         // First, so that what is missing is said before minutes of work.
@@ -26,7 +27,10 @@ Terraform checks infra where it is installed; where it isn't, that is said (and 
         let moto = python::get_ready()?;
         // It compiles nothing, so it comes before what does.
         infra::check_if_possible()?;
-        in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())
+        let passed = in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())?;
+        // Of programs that the tests have built.
+        cloud::both_if_possible()?;
+        Ok(passed)
     },
 };
 

@@ -42,28 +42,36 @@ fn check() -> Result<(), Failure> {
         ));
     }
     let data = python::target_folder()?.join("terraform");
-    step(&data, &["fmt", "-check", "-recursive"])?;
-    let init = ["init", "-backend=false", "-input=false"];
-    if !runs(terraform(&data).args(init).stderr(Stdio::null())) {
-        let Some(mirror) = mirror() else {
-            // Once more, for its words.
-            return step(&data, &init);
-        };
-        eprintln!(
-            "There is no network for the provider; it comes from {}.",
-            mirror.display()
-        );
-        let mirror = format!("-plugin-dir={}", mirror.display());
-        step(&data, &[&init[..], &[&mirror]].concat())?;
-    }
-    step(&data, &["validate"])?;
-    step(&data, &["test"])
+    let infra = Path::new("infra");
+    step(infra, &data, &["fmt", "-check", "-recursive"])?;
+    init(infra, &data, &["-backend=false"])?;
+    step(infra, &data, &["validate"])?;
+    step(infra, &data, &["test"])
 }
 
-fn terraform(data: &Path) -> Command {
+/// Gets the provider for the code in `folder`: from its registry, or from a mirror on this machine.
+pub(crate) fn init(folder: &Path, data: &Path, words: &[&str]) -> Result<(), Failure> {
+    let init = [&["init", "-input=false"], words].concat();
+    if runs(terraform(folder, data).args(&init).stderr(Stdio::null())) {
+        return Ok(());
+    }
+    let Some(mirror) = mirror() else {
+        // Once more, for its words.
+        return step(folder, data, &init);
+    };
+    eprintln!(
+        "There is no network for the provider; it comes from {}.",
+        mirror.display()
+    );
+    let mirror = format!("-plugin-dir={}", mirror.display());
+    step(folder, data, &[&init[..], &[&mirror]].concat())
+}
+
+fn terraform(folder: &Path, data: &Path) -> Command {
     let mut command = Command::new("terraform");
     // The working tree stays as it is, but for the lock file, which is not tracked.
-    command.arg("-chdir=infra").env("TF_DATA_DIR", data);
+    command.arg(format!("-chdir={}", folder.display()));
+    command.env("TF_DATA_DIR", data);
     command.env("CHECKPOINT_DISABLE", "1");
     command.stdin(Stdio::null()).stdout(io::stderr());
     command
@@ -73,10 +81,10 @@ fn runs(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn step(data: &Path, words: &[&str]) -> Result<(), Failure> {
-    let line = format!("terraform -chdir=infra {}", words.join(" "));
+fn step(folder: &Path, data: &Path, words: &[&str]) -> Result<(), Failure> {
+    let line = format!("terraform -chdir={} {}", folder.display(), words.join(" "));
     eprintln!("\n{line}");
-    if runs(terraform(data).args(words)) {
+    if runs(terraform(folder, data).args(words)) {
         return Ok(());
     }
     Err(Failure::Task(format!(

@@ -1,11 +1,15 @@
 //! `cargo xtask`: the menu of tasks. A person and the build machine call the same ones.
 
 mod checks;
+mod cloud;
+mod deploy;
 mod infra;
 mod machine;
 mod package;
 mod python;
+mod rehearse;
 mod run;
+mod smoke;
 
 use std::env;
 use std::ffi::OsString;
@@ -29,7 +33,12 @@ const TASKS: &[Task] = &[
     checks::TEST,
     checks::LINT,
     infra::TASK,
+    rehearse::TASK,
+    cloud::TASK,
     package::TASK,
+    deploy::DEPLOY,
+    smoke::TASK,
+    deploy::DESTROY,
 ];
 
 /// Why a task ended early.

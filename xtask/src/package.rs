@@ -35,13 +35,13 @@ const GLIBC: (u32, u32) = (2, 34);
 /// Reproducible: one time for every file, and nothing of this machine.
 const PACK: &str = "\
 import sys, zipfile
-target, binary, recipe = sys.argv[1:]
+target, binary, recipe, level = sys.argv[1:]
 with zipfile.ZipFile(target, 'w') as archive:
     for name, source, mode in (('bootstrap', binary, 0o100755), ('recipe.toml', recipe, 0o100644)):
         about = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
         about.create_system, about.external_attr, about.compress_type = 3, mode << 16, zipfile.ZIP_DEFLATED
         with open(source, 'rb') as file:
-            archive.writestr(about, file.read(), compresslevel=9)
+            archive.writestr(about, file.read(), compresslevel=int(level))
 ";
 
 #[derive(Clone, Copy, PartialEq)]
@@ -95,13 +95,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
         .join(how.architecture());
     let zip = folder.join("bootstrap.zip");
     fs::create_dir_all(&folder).map_err(|error| task(&format!("{}: {error}", folder.display())))?;
-    let mut pack = Command::new(python::PYTHON.0);
-    pack.args(["-c", PACK]).arg(&zip).arg(&binary).arg(&recipe);
-    if !python::works(&mut pack) {
-        return Err(task(
-            "The zip could not be written: Python 3 is needed for it.",
-        ));
-    }
+    pack(&zip, &binary, Path::new(&recipe), 9)?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |about| about.len());
     #[expect(clippy::cast_precision_loss, reason = "a size for people")]
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
@@ -117,6 +111,18 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
         GLIBC.1,
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The zip with the binary and the recipe, compressed as well as `level` (1 to 9) says.
+pub(crate) fn pack(zip: &Path, binary: &Path, recipe: &Path, level: u8) -> Result<(), Failure> {
+    let mut pack = Command::new(python::PYTHON.0);
+    pack.args(["-c", PACK]).arg(zip).arg(binary).arg(recipe);
+    if python::works(pack.arg(level.to_string())) {
+        return Ok(());
+    }
+    Err(task(
+        "The zip could not be written: Python 3 is needed for it.",
+    ))
 }
 
 fn task(words: &str) -> Failure {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pixmill::Recipe;
-use pixmill::recipe::{Effort, Fit, Focus, OutputFormat, Variant};
+use pixmill::recipe::{Animation, Effort, Fit, Focus, OutputFormat, Variant};
 
 /// One picture in, every rendition out.
 #[derive(Debug, Parser)]
@@ -64,6 +64,8 @@ pub(crate) struct Convert {
     /// Write metrics to FILE in Prometheus' text format
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) page: Page,
     /// Close with an alert when more than this share of the pictures was rejected or failed
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub(crate) alert_above: f64,
@@ -73,6 +75,26 @@ pub(crate) struct Convert {
     /// Name unchanged and skipped files too, and every warning
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What is printed for a web page.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
+    /// Print a ready <picture> element for each source, and the summary to standard error
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) html: bool,
+    /// What stands before each file's path in the URLs of `--html`, such as <https://cdn.example.com/>
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        requires = "html",
+        hide_default_value = true
+    )]
+    pub(crate) html_base: String,
+    /// The `sizes` attribute of `--html`: how wide the page shows the pictures
+    #[arg(long, value_name = "SIZES", default_value = "100vw", requires = "html")]
+    pub(crate) html_sizes: String,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +173,9 @@ pub(crate) struct Spot {
     /// The height of the box to fit, in pixels
     #[arg(long, requires = "format", value_parser = clap::value_parser!(u32).range(1..))]
     height: Option<u32>,
+    /// What becomes of animations [default: keep for WebP, first-frame for the rest]
+    #[arg(long, requires = "format", value_enum)]
+    animation: Option<AnimationArg>,
     /// How the picture meets the box [default: inside]
     #[arg(long, requires = "format", value_enum)]
     fit: Option<FitArg>,
@@ -178,6 +203,12 @@ enum EffortArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum AnimationArg {
+    Keep,
+    FirstFrame,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum FitArg {
     Inside,
     Outside,
@@ -197,6 +228,7 @@ enum FocusArg {
     TopRight,
     BottomLeft,
     BottomRight,
+    Entropy,
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +325,10 @@ impl RecipeChoice {
         variant.width = spot.width;
         variant.height = spot.height;
         variant.enlarge = spot.enlarge;
+        variant.animation = spot.animation.map(|animation| match animation {
+            AnimationArg::Keep => Animation::Keep,
+            AnimationArg::FirstFrame => Animation::FirstFrame,
+        });
         variant.effort = match spot.effort {
             Some(EffortArg::Fast) => Effort::Fast,
             Some(EffortArg::Best) => Effort::Best,
@@ -314,6 +350,7 @@ impl RecipeChoice {
             Some(FocusArg::TopRight) => Focus::TopRight,
             Some(FocusArg::BottomLeft) => Focus::BottomLeft,
             Some(FocusArg::BottomRight) => Focus::BottomRight,
+            Some(FocusArg::Entropy) => Focus::Entropy,
             Some(FocusArg::Center) | None => Focus::Center,
         };
         match Recipe::single(variant) {

@@ -1,5 +1,6 @@
 //! `plan` and `convert`: collect, plan, do exactly what the plan says, and report.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -14,12 +15,15 @@ use futures_util::stream;
 use pixmill::Recipe;
 use pixmill::alert::after_run;
 use pixmill::error::{Error, ImageError, Stage};
+use pixmill::html::{self, HtmlOptions};
 use pixmill::image::Warning;
 use pixmill::job::Job;
+use pixmill::manifest::Manifest;
 use pixmill::outcome::{Counts, Outcome};
 use pixmill::plan::{Action, Item, Plan};
 use pixmill::ports::{AlertSink, MetricSink};
 use pixmill::process::{Foreign, ProcessOptions, Processor};
+use pixmill::recipe::Output;
 use pixmill::render::{RenditionResult, Stop, render};
 use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
 use serde_json::{Value, json};
@@ -216,8 +220,8 @@ fn plan_line(item: &Item) -> Value {
 pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let recipe = args.work.choice.load()?;
     if args.work.output.as_os_str() == "-" {
-        if args.work.json || args.metrics.is_some() {
-            bail!("-o - writes nothing but the rendition; leave out --json and --metrics");
+        if args.work.json || args.page.html || args.metrics.is_some() {
+            bail!("-o - writes nothing but the rendition; leave out --json, --html and --metrics");
         }
         return convert_to_stdout(&args.work, &recipe);
     }
@@ -240,7 +244,8 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         .plan(candidates, folds_case(&args.work.output))
         .await?;
 
-    let mut report = Report::new(args, plan.items.len() + settled.len());
+    let places = processor.recipe().output.clone();
+    let mut report = Report::new(args, places, plan.items.len() + settled.len());
     for (name, outcome) in settled {
         processor.settle(&name, None, &outcome);
         report.take(&Ran::settled(name, outcome))?;
@@ -385,6 +390,10 @@ fn is_no_fresh_look(error: &Error) -> bool {
 /// Counts and prints outcomes as they come.
 struct Report<'a> {
     args: &'a Convert,
+    /// Where manifests lie.
+    places: Output,
+    /// Elements for a page, by the inputs' names: printed in this order, whichever ended first.
+    pictures: BTreeMap<String, String>,
     progress: Progress,
     counts: Counts,
     inputs: usize,
@@ -396,9 +405,11 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &'a Convert, inputs: usize) -> Self {
+    fn new(args: &'a Convert, places: Output, inputs: usize) -> Self {
         Self {
             args,
+            places,
+            pictures: BTreeMap::new(),
             progress: Progress::new(inputs, args.quiet),
             counts: Counts::default(),
             inputs,
@@ -428,6 +439,9 @@ impl<'a> Report<'a> {
             let mut line = outcome_line(key, &ran.outcome, Some(ran.milliseconds));
             line["path"] = json!(ran.name);
             writeln!(io::stdout().lock(), "{line}")?;
+        }
+        if self.args.page.html {
+            self.take_picture(ran)?;
         }
         let name = shown(&ran.name);
         match &ran.outcome {
@@ -469,9 +483,44 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
+    /// Keeps the element for a page, where there is something to show.
+    fn take_picture(&mut self, ran: &Ran) -> io::Result<()> {
+        let read;
+        let manifest = match (&ran.outcome, &ran.key) {
+            (Outcome::Done(done), _) => &done.manifest,
+            (Outcome::Unchanged, Some(key)) => {
+                let key = self.places.manifest_key(key);
+                let bytes = std::fs::read(self.args.work.output.join(&key))?;
+                read = Manifest::from_json(&key, &bytes).map_err(io::Error::other)?;
+                &read
+            }
+            _ => return Ok(()),
+        };
+        let mut options = HtmlOptions::default();
+        options.base.clone_from(&self.args.page.html_base);
+        options.sizes.clone_from(&self.args.page.html_sizes);
+        if let Some(picture) = html::picture(manifest, &options) {
+            self.pictures.insert(ran.name.clone(), picture);
+        } else {
+            let name = shown(&ran.name);
+            self.progress.say(&format!(
+                "no rendition of {name} shows the whole picture, so there is no <picture> for it"
+            ));
+        }
+        Ok(())
+    }
+
     fn finish(self) -> io::Result<(Counts, usize)> {
         self.progress.clear();
-        let mut out = io::stdout().lock();
+        for picture in self.pictures.values() {
+            io::stdout().lock().write_all(picture.as_bytes())?;
+        }
+        // With --html, standard output is for the page alone.
+        let mut out: Box<dyn Write> = if self.args.page.html {
+            Box::new(io::stderr().lock())
+        } else {
+            Box::new(io::stdout().lock())
+        };
         let counts = self.counts;
         if self.args.work.json {
             let summary = json!({

@@ -770,3 +770,49 @@ fn wrong_arguments_exit_2() {
     }
     assert!(files(folder.path()).is_empty());
 }
+
+#[test]
+fn html_prints_a_picture_for_each_source_in_the_order_of_their_names_and_again_when_nothing_changed()
+ {
+    let folder = TempDir::new().expect("a folder");
+    let recipe = folder.path().join("recipe.toml");
+    fs::write(
+        &recipe,
+        "version = 1\n[[variant]]\nname = \"w\"\nformat = \"webp\"\nwidths = [40, 80]\n
+        [[variant]]\nname = \"j\"\nformat = \"jpeg\"\nwidth = 80\n",
+    )
+    .expect("it can be written");
+    let out = folder.path().join("out");
+    let convert = || {
+        pixmill()
+            .args([
+                "convert",
+                SAMPLES,
+                "--html",
+                "--html-base",
+                "https://cdn.example.com/",
+                "-r",
+            ])
+            .arg(&recipe)
+            .arg("-o")
+            .arg(&out)
+            .output()
+            .expect("the command starts")
+    };
+    let first = convert();
+    assert_eq!(code(&first), 0, "{}", stderr(&first));
+    let html = stdout(&first);
+    assert_eq!(html.matches("<picture>").count() as u64, PICTURES, "{html}");
+    assert!(html.contains(
+        "<source type=\"image/webp\" srcset=\"https://cdn.example.com/cat.jpg/w-40.webp 40w, https://cdn.example.com/cat.jpg/w-80.webp 80w\" sizes=\"100vw\">"
+    ), "{html}");
+    assert!(
+        html.contains("<img src=\"https://cdn.example.com/cat.jpg/j.jpg\" width=\"80\""),
+        "{html}"
+    );
+    assert!(
+        stderr(&first).contains("renditions"),
+        "the summary is beside it"
+    );
+    assert_eq!(stdout(&convert()), html);
+}

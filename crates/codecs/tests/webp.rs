@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::codecs::webp::WebPDecoder;
 use image::{DynamicImage, ImageDecoder};
 use pixmill_codecs::Error;
+use pixmill_codecs::webp::reference::{Film, film as film_in};
 use pixmill_codecs::webp::{self, EncodeOptions, Layout, Metadata, Mode};
 
 const LOSSY: EncodeOptions = EncodeOptions {
@@ -402,4 +403,138 @@ fn the_library_tells_its_version() {
         .map(|part| part.parse().unwrap())
         .collect();
     assert_eq!((parts.len(), parts[0]), (3, 1));
+}
+
+// ---- Animations
+
+/// A square on a calm ground that goes from left to right; frame `at` of a film.
+fn square_at(at: u32) -> Vec<u8> {
+    (0..40 * 30)
+        .flat_map(|i| {
+            let (x, y) = (i % 40, i / 40);
+            let inside = (at * 3..at * 3 + 8).contains(&x) && (10..20).contains(&y);
+            if inside {
+                [250, 10, 10, 255]
+            } else {
+                [30, 90, 40, u8::from(x > 1) * 255]
+            }
+        })
+        .collect()
+}
+
+fn film(options: &EncodeOptions, plays: u16, times: &[u32], end: u32) -> Vec<u8> {
+    let go_on = || false;
+    let mut film = webp::Animation::new((40, 30), plays, options, &go_on).unwrap();
+    for (frame, at) in (0..).zip(times) {
+        film.add(&square_at(frame), Layout::Rgba, *at).unwrap();
+    }
+    film.finish(end).unwrap()
+}
+
+#[test]
+fn a_film_comes_back_frame_by_frame_with_every_delay_the_last_one_included() {
+    let times = [0, 40, 140, 1140, 1140, 1200, 1300, 1400, 1500, 1600, 1700];
+    let file = film(&EXACT, 3, &times, 4700);
+    // The pure-Rust decoder does not clear what a frame asks to be cleared, so libwebp reads it back.
+    let Film { frames, plays, .. } = film_in(&file).unwrap();
+    assert_eq!(frames.len(), times.len());
+    let ends = times.iter().skip(1).chain([&4700]);
+    for ((at, (pixels, delay)), (from, to)) in (0..).zip(&frames).zip(times.iter().zip(ends)) {
+        assert_eq!(*delay, to - from, "frame {at}");
+        for (shown, drawn) in pixels.chunks(4).zip(square_at(at).chunks(4)) {
+            assert!(
+                shown == drawn || (shown[3] == 0 && drawn[3] == 0),
+                "frame {at}"
+            );
+        }
+    }
+    assert_eq!(plays, 3);
+    assert!(
+        file.len() < 2000,
+        "only what changed is stored: {} bytes",
+        file.len()
+    );
+}
+
+#[test]
+fn a_lossy_film_stays_near_its_frames() {
+    let file = film(&LOSSY, 0, &[0, 50, 100, 150], 200);
+    let Film { frames, plays, .. } = film_in(&file).unwrap();
+    assert_eq!((frames.len(), plays), (4, 0));
+    for (at, (pixels, _)) in (0..).zip(&frames) {
+        let drawn = square_at(at);
+        let sum: u32 = pixels
+            .iter()
+            .zip(&drawn)
+            .map(|(a, b)| u32::from(a.abs_diff(*b)))
+            .sum();
+        assert!(sum / 4800 < 8, "frame {at}: {}", sum / 4800);
+    }
+}
+
+#[test]
+fn equal_frames_are_shown_as_one_and_one_frame_is_a_still() {
+    let go_on = || false;
+    let mut film = webp::Animation::new((40, 30), 0, &EXACT, &go_on).unwrap();
+    for at in [0, 100, 200] {
+        film.add(&square_at(1), Layout::Rgba, at).unwrap();
+    }
+    let bytes = film.finish(300).unwrap();
+    let decoder = WebPDecoder::new(std::io::Cursor::new(&bytes[..])).unwrap();
+    assert!(!decoder.has_animation());
+}
+
+#[test]
+fn a_film_that_makes_no_sense_is_refused_and_a_wish_to_stop_is_obeyed_anywhere() {
+    let go_on = || false;
+    let new = |size| webp::Animation::new(size, 0, &LOSSY, &go_on).map(drop);
+    assert!(matches!(new((0, 3)), Err(Error::Input(_))));
+    assert!(matches!(new((16_384, 3)), Err(Error::TooLarge { .. })));
+    let mut film = webp::Animation::new((40, 30), 0, &LOSSY, &go_on).unwrap();
+    let mut add = |data: &[u8], at| film.add(data, Layout::Rgba, at);
+    assert!(matches!(add(&[0; 12], 0), Err(Error::Input(_))));
+    add(&square_at(0), 100).unwrap();
+    assert!(matches!(add(&square_at(1), 99), Err(Error::Input(_))));
+    assert!(matches!(
+        add(&square_at(1), 100 + (1 << 24)),
+        Err(Error::Input(_))
+    ));
+    let empty = webp::Animation::new((4, 3), 0, &LOSSY, &go_on).unwrap();
+    assert!(matches!(empty.finish(5), Err(Error::Input(_))));
+
+    // Counted on, the wish comes before, within and after frames, and while all is put together.
+    for allowed in 0..60 {
+        let left = std::sync::atomic::AtomicI32::new(allowed);
+        let stop = || left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) <= 0;
+        let mut film = webp::Animation::new((40, 30), 0, &EXACT, &stop).unwrap();
+        // The same picture three times: it is encoded once more as a still at the end.
+        let added = (0..3).try_for_each(|at| film.add(&square_at(0), Layout::Rgba, at * 10));
+        let ended = added.and_then(|()| film.finish(30).map(drop));
+        assert!(
+            matches!(ended, Ok(()) | Err(Error::Stopped)),
+            "{allowed}: {ended:?}"
+        );
+        assert_eq!(
+            ended.is_err(),
+            left.into_inner() < 0,
+            "after {allowed} looks"
+        );
+    }
+}
+
+#[test]
+fn a_panic_in_the_wish_to_stop_comes_out_of_a_film_too() {
+    let looks = std::sync::atomic::AtomicU32::new(0);
+    let stop = || {
+        assert!(
+            looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2,
+            "enough"
+        );
+        false
+    };
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        let mut film = webp::Animation::new((40, 30), 0, &LOSSY, &stop).unwrap();
+        film.add(&square_at(0), Layout::Rgba, 0)
+    }));
+    assert!(panic.is_err());
 }

@@ -12,6 +12,7 @@ pub mod plan;
 pub mod process;
 
 pub mod alert;
+pub mod html;
 pub mod manifest;
 pub mod memory;
 pub mod outcome;

@@ -99,6 +99,25 @@ pub struct SourceRecord {
     pub alpha: bool,
     /// The embedded color profile's description; none when there is no profile.
     pub profile: Option<String>,
+    /// What a page can show until the picture is there. Older engines made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<Placeholder>,
+}
+
+/// What a page can show until a picture is there: made from the picture as it is shown, of an
+/// animation from its still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Placeholder {
+    /// Its ThumbHash (<https://evanw.github.io/thumbhash/>) in base64: some 25 bytes that a page turns
+    /// into a blurred picture.
+    pub thumbhash: String,
+    /// The color that most of it has, as `#rrggbb`: of 16 x 16 x 16 equal boxes of colors, the mean of
+    /// the fullest one. None where nothing can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// Width to height as shown, in lowest terms: `3:2`.
+    pub aspect_ratio: String,
 }
 
 /// Which recipe.
@@ -204,6 +223,16 @@ impl From<&Head> for ObjectRecord {
             sequencer: None,
         }
     }
+}
+
+/// Whether this is a manifest of a later layout, which this engine may not be able to read as a whole.
+pub(crate) fn has_newer_layout(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        manifest_version: u32,
+    }
+    serde_json::from_slice(bytes)
+        .is_ok_and(|Version { manifest_version }| manifest_version > MANIFEST_VERSION)
 }
 
 impl Manifest {

@@ -438,7 +438,8 @@ fn why_update(
     let as_asked = |variant: &crate::recipe::Variant| {
         let record = recorded.get(variant.name.as_str());
         record.is_some_and(|r| {
-            r.digest == recipe.variant_digest(variant) && !(r.skipped.is_some() && variant.required)
+            r.digest == recipe.variant_digest(variant)
+                && (r.skipped.is_none() || variant.may_be_left_out())
         })
     };
     if recorded.len() != recipe.variants.len() || !recipe.variants.iter().all(as_asked) {

@@ -34,6 +34,7 @@ use crate::job::{Job, comes_before};
 use crate::manifest::{
     BadSource, FAILURE_VERSION, FailureRecord, MANIFEST_VERSION, Manifest, ObjectRecord,
     RecipeRecord, RenditionRecord, ReplacingFor, SourceRecord, State, StoreRecord, VariantRecord,
+    has_newer_layout,
 };
 use crate::outcome::{Done, Outcome, SkipReason};
 use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
@@ -510,6 +511,10 @@ impl Processor {
         let etag = Some(fetched.head.etag);
         match Manifest::from_json(&key, &fetched.bytes) {
             Ok(manifest) => Ok((Some(manifest), etag)),
+            // The words that this engine doesn't know are a newer one's.
+            Err(_) if !self.options.force && has_newer_layout(&fetched.bytes) => {
+                Err(Error::new(Stage::Plan, Cause::NewerWork))
+            }
             // Ours alone to write, so what can't be read is replaced.
             Err(_) if self.options.force || self.options.foreign == Foreign::Replace => {
                 Ok((None, etag))
@@ -620,7 +625,7 @@ impl Processor {
             let in_place = match &record.rendition {
                 Some(rendition) => before.is_in_place(manifest, rendition),
                 // Left out because optional; not good enough once it is required, or only put off.
-                None => !variant.required && record.deferred.is_none(),
+                None => variant.may_be_left_out() && record.deferred.is_none(),
             };
             let good = in_place && record.digest == self.recipe.variant_digest(variant);
             good.then(|| (variant.name.clone(), record.clone()))
@@ -841,7 +846,14 @@ impl Processor {
             },
             source: match (rendered, old) {
                 (None, Some(old)) => old.source.clone(),
-                (Some(renditions), _) => source_record(job, source, &renditions.info),
+                (Some(renditions), old) => {
+                    let known = old.filter(|old| old.source.sha256 == source.sha256);
+                    let known = known.and_then(|old| old.source.placeholder.clone());
+                    SourceRecord {
+                        placeholder: renditions.placeholder.clone().or(known),
+                        ..source_record(job, source, &renditions.info)
+                    }
+                }
                 (None, None) => unreachable!("nothing is good without a manifest"),
             },
             recipe: RecipeRecord {
@@ -1259,6 +1271,7 @@ fn source_record(job: &Job, source: &Source, info: &Info) -> SourceRecord {
         frames: info.frames,
         alpha: info.alpha,
         profile: info.profile.clone(),
+        placeholder: None,
     }
 }
 

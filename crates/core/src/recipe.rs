@@ -60,8 +60,8 @@ pub struct Limits {
     pub input_bytes: u64,
     /// The most pixels to decode: width x height x frames.
     pub pixels: u64,
-    /// The most frames; a source with more is treated as a still of its first one. Until animation
-    /// is kept, every source is.
+    /// The most frames; a source with more is treated as a still of its first one, with a warning.
+    /// So is one whose frames together have more pixels than `pixels`.
     pub frames: u32,
     /// Sources above this many bytes are reported as large.
     #[serde(deserialize_with = "byte_size", serialize_with = "write_byte_size")]
@@ -151,14 +151,17 @@ pub enum DepthRule {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MetadataRule {
-    /// Nothing is kept.
+    /// Nothing is kept. The resolution is, where a format states it beside its size (JPEG, PNG).
     #[default]
     None,
-    /// Artist and copyright are kept.
+    /// Artist, copyright and credit are kept, of EXIF, XMP and IPTC.
     Copyright,
-    /// All but places (GPS), maker notes and thumbnails is kept.
+    /// All but places is kept: no GPS, no city or country of XMP and IPTC, and nothing that could
+    /// hide one (maker notes, unknown fields, properties of unknown XMP namespaces).
     NoLocation,
-    /// All is kept but the embedded thumbnail and what no longer holds (orientation, pixel dimensions).
+    /// All EXIF, XMP and IPTC is kept but embedded thumbnails and what no longer holds: orientation is
+    /// dropped once applied, pixel dimensions become the rendition's. Comments, and whatever else
+    /// programs put beside a picture, are never carried.
     Keep,
 }
 
@@ -171,7 +174,8 @@ pub enum DamageRule {
     /// Rejected as corrupt or truncated.
     #[default]
     Reject,
-    /// Rendered as far as the decoder gets (JPEG and PNG), with a warning.
+    /// Rendered as far as the decoder gets (JPEG, PNG, and the whole frames of an animation), with a
+    /// warning.
     Accept,
 }
 
@@ -287,6 +291,11 @@ pub struct Variant {
     )]
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub width: Option<u32>,
+    /// Several widths in place of one, in pixels: the variant stands for as many, called by its name
+    /// and the width (`hero-640`). None is enlarged; one that would be less than 10 % wider than the
+    /// next smaller one is left out, with the reason in the manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub widths: Vec<u32>,
     /// The height of the box to fit, in pixels; left out: no bound.
     #[serde(
         default,
@@ -298,6 +307,10 @@ pub struct Variant {
     /// How the picture meets the box.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fit: Fit,
+    /// What becomes of animations (GIF, WebP, PNG); see [`Animation`]. Left out: `keep` for WebP,
+    /// `first-frame` for the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub animation: Option<Animation>,
     /// Which part `cover` keeps, and where `contain` puts the picture.
     #[serde(default, skip_serializing_if = "is_default")]
     pub focus: Focus,
@@ -373,6 +386,11 @@ impl OutputFormat {
     pub fn has_alpha(self) -> bool {
         self != Self::Jpeg
     }
+
+    /// Whether the format holds animations.
+    pub fn has_frames(self) -> bool {
+        self != Self::Jpeg
+    }
 }
 
 /// Speed against size.
@@ -418,6 +436,21 @@ pub enum Chroma {
     Quarter,
 }
 
+/// What becomes of an animation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Animation {
+    /// Every frame is kept, with its delay, and played as often as in the source: an animated WebP, or
+    /// an animated PNG. Costs the time of a still for each frame. Beyond `limits.frames`, or when all
+    /// frames together have more pixels than `limits.pixels`, it is the first frame after all.
+    Keep,
+    /// The rendition is a still of the first frame (of a PNG's own still picture, where that is not
+    /// part of the animation), with a warning.
+    FirstFrame,
+}
+
 /// How the picture meets the box of `width` and `height`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -454,6 +487,10 @@ pub enum Focus {
     TopRight,
     BottomLeft,
     BottomRight,
+    /// Where most differs: the window in which two points are least likely to have the same
+    /// brightness (the greatest collision entropy, Rényi's of order 2, over 32 shades). For `cover`;
+    /// `contain` takes it for the center.
+    Entropy,
 }
 
 /// What happens when a rendition would have more bytes than the source.
@@ -632,8 +669,10 @@ impl Recipe {
     /// Reads and checks a recipe. Fails with the line of what is wrong and, for an unknown name,
     /// a suggestion.
     pub fn from_toml(text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self =
+        let mut recipe: Self =
             toml::from_str(text).map_err(|error| RecipeError::from_toml(text, &error))?;
+        let variants = recipe.variants.into_iter();
+        recipe.variants = variants.flat_map(Variant::of_each_width).collect();
         recipe.check()?;
         Ok(recipe)
     }
@@ -784,7 +823,13 @@ impl Recipe {
             source: &'a Treatment,
             key: &'a KeyTemplate,
             variant: Variant,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            frames: Option<(u64, u32)>,
         }
+        // These limits decide how much of an animation is kept; the usual ones go without saying.
+        let (limits, usual) = (&self.limits, Limits::default());
+        let frames = (limits.pixels, limits.frames);
+        let unusual = frames != (usual.pixels, usual.frames);
         let depends_on = DependsOn {
             source: &self.source,
             key: &self.output.key,
@@ -793,6 +838,7 @@ impl Recipe {
                 required: true,
                 ..variant.clone()
             },
+            frames: (variant.keeps_animation() && unusual).then_some(frames),
         };
         let json = serde_json::to_vec(&depends_on).expect("settings are plain values");
         hex::encode(Sha256::digest(json))
@@ -813,6 +859,9 @@ impl Recipe {
     }
 }
 
+/// The most widths that one variant can stand for.
+const MAX_WIDTHS: usize = 16;
+
 /// Quality when a recipe names none.
 pub const DEFAULT_QUALITY: u8 = 80;
 
@@ -831,8 +880,10 @@ impl Variant {
             exact: None,
             sharp_yuv: false,
             width: None,
+            widths: Vec::new(),
             height: None,
             fit: Fit::default(),
+            animation: None,
             focus: Focus::default(),
             enlarge: false,
             if_larger: IfLarger::default(),
@@ -900,6 +951,55 @@ impl Variant {
         Ok(())
     }
 
+    /// The variants that a list of widths stands for, from the smallest; others stand for themselves.
+    fn of_each_width(self) -> Vec<Self> {
+        if self.widths.is_empty() || self.width.is_some() {
+            return vec![self];
+        }
+        let mut widths = self.widths.clone();
+        widths.sort_unstable();
+        widths.dedup();
+        let each = widths.iter().map(|width| Self {
+            name: format!("{}-{width}", self.name),
+            width: Some(*width),
+            widths: widths.clone(),
+            ..self.clone()
+        });
+        each.collect()
+    }
+
+    /// Whether a source can lack this rendition for good and yet be complete.
+    pub(crate) fn may_be_left_out(&self) -> bool {
+        !self.required || self.if_larger == IfLarger::Skip || !self.widths.is_empty()
+    }
+
+    fn check_widths(&self) -> Result<(), String> {
+        if self.widths.is_empty() {
+            return Ok(());
+        }
+        let written = self.width.is_some_and(|width| {
+            self.widths.contains(&width) && self.name.ends_with(&format!("-{width}"))
+        });
+        if !written {
+            return Err("widths stands in place of width; leave width out".to_owned());
+        }
+        if self.widths.contains(&0) || self.widths.len() > MAX_WIDTHS {
+            return Err(format!("widths takes up to {MAX_WIDTHS} numbers from 1 on"));
+        }
+        if self.fit != Fit::Inside || self.height.is_some() || self.enlarge {
+            return Err("widths goes with fit = \"inside\", without height and enlarge".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether animations stay animations.
+    pub fn keeps_animation(&self) -> bool {
+        match self.animation {
+            Some(rule) => rule == Animation::Keep,
+            None => self.format == OutputFormat::Webp,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         check_variant_name(&self.name)?;
         if self.quality.is_some_and(|q| !(1..=100).contains(&q)) {
@@ -908,6 +1008,7 @@ impl Variant {
         if self.width == Some(0) || self.height == Some(0) {
             return Err("width and height begin at 1; leave one out for no bound".to_owned());
         }
+        self.check_widths()?;
         let both = self.width.is_some() && self.height.is_some();
         if !both && matches!(self.fit, Fit::Cover | Fit::Contain | Fit::Fill) {
             return Err(format!(
@@ -916,6 +1017,12 @@ impl Variant {
             ));
         }
         self.check_encoding()?;
+        if self.animation == Some(Animation::Keep) && !self.format.has_frames() {
+            return Err(format!(
+                "{} holds no animation; use format = \"webp\" or \"png\", or animation = \"first-frame\"",
+                self.format.extension()
+            ));
+        }
         let longest = self.width.max(self.height).unwrap_or(0);
         if longest > self.format.max_side() {
             return Err(format!(
@@ -1619,9 +1726,23 @@ mod tests {
         let mut changed = recipe.clone();
         changed.revision = 2;
         assert_eq!(changed.digest(), recipe.digest());
-        changed.limits.pixels -= 1;
+        changed.limits.input_bytes -= 1;
         assert_eq!(digests(&changed), digests(&recipe));
         assert_ne!(changed.digest(), recipe.digest());
+    }
+
+    #[test]
+    fn the_limits_on_frames_count_for_what_keeps_frames_and_for_nothing_else() {
+        let recipe = Recipe::default_recipe();
+        let mut changed = recipe.clone();
+        changed.limits.frames += 1;
+        for (variant, (one, other)) in recipe
+            .variants
+            .iter()
+            .zip(digests(&changed).into_iter().zip(digests(&recipe)))
+        {
+            assert_eq!(one != other, variant.keeps_animation(), "{}", variant.name);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! decode once, convert colors, turn upright, then draw and encode each variant from those pixels.
 //! This is the one place that fences panics in: decoders do panic on hostile files.
 
+mod animate;
 mod parallel;
 mod predict;
 
@@ -21,15 +22,16 @@ pub use predict::{Prediction, predict};
 
 use crate::error::{Error, ImageError, Limit, Stage};
 use crate::image::decode::{self, Header};
+use crate::image::encode::Encoded;
 use crate::image::geometry::{self, Placement};
 use crate::image::metadata::{self, Carried, Done};
 use crate::image::picture::Picture;
 use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
-use crate::image::{color, encode, orient, probe as header, resize, sniff};
-use crate::manifest::EngineRecord;
+use crate::image::{attention, color, encode, orient, placeholder, probe as header, resize, sniff};
+use crate::manifest::{EngineRecord, Placeholder};
 use crate::recipe::{
-    Color, ColorRule, DamageRule, DepthRule, IfLarger, MetadataRule, OrientationRule, OutputFormat,
-    Recipe, Variant,
+    Color, ColorRule, DamageRule, DepthRule, Fit, Focus, IfLarger, MetadataRule, OrientationRule,
+    OutputFormat, Recipe, Variant,
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
@@ -142,7 +144,7 @@ impl Stop {
 pub struct RenderOptions {
     /// The most threads at work, the caller's own included.
     pub threads: NonZeroUsize,
-    /// When to give up; looked at between stages and variants, and within WebP encoding.
+    /// When to give up; looked at between stages, variants and frames, and within WebP encoding.
     pub stop: Stop,
     /// Bytes of memory; a source whose prediction is above it is refused before it is decoded,
     /// with [`ImageError::OutOfMemory`]. None: no bound.
@@ -170,6 +172,8 @@ impl Default for RenderOptions {
 pub struct Renditions {
     /// What the source says about itself.
     pub info: Info,
+    /// What can be shown until the picture is there; none where nothing was decoded.
+    pub placeholder: Option<Placeholder>,
     /// One entry per variant asked for, in that order.
     pub renditions: Vec<Rendition>,
     /// Every loss and oddity: those of the source first, then each variant's.
@@ -281,7 +285,7 @@ pub fn render_variants(
         let Admitted {
             info,
             header,
-            plans,
+            mut plans,
         } = admit(bytes, recipe, variants, options)?;
 
         if !plans.is_empty() && plans.iter().all(Plan::is_put_off) {
@@ -292,17 +296,24 @@ pub fn render_variants(
         let began = Instant::now();
         let wanted = decode::Wanted {
             accept_damage: recipe.source.damaged == DamageRule::Accept,
-            keep_depth: recipe.source.depth == DepthRule::Keep,
+            // Frames are laid over each other with 8 bits, also where only the first is asked for.
+            keep_depth: recipe.source.depth == DepthRule::Keep
+                && !(info.frames > 1 && decode::frames::are_in(info.format)),
         };
         let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
-        let decoded = decode::decode(info.format, bytes, &header, wanted)?;
-        let damaged = decoded.damage.is_some();
-        warnings.extend(decoded.damage.map(|damage| Warning {
-            code: WarningCode::DamageAccepted,
-            detail: format!("{damage}; the rest was rendered"),
-            variant: None,
-        }));
-        let decoding = began.elapsed();
+        let animate::Begun {
+            still,
+            film,
+            mut decoding,
+        } = if animate::is_asked_for(&plans) {
+            animate::begin(&info, bytes, &header, wanted)?
+        } else {
+            animate::still(&info, bytes, &header, wanted, began)?
+        };
+        if film.is_none() {
+            animate::only_stills(&mut plans);
+        }
+        let mut damage = still.damage;
 
         stage.set(Stage::Render);
         options.stop.check()?;
@@ -310,21 +321,53 @@ pub fn render_variants(
         let source = Source {
             bytes,
             recipe,
-            original: original(&info, &header, recipe, damaged),
+            original: original(&info, &header, recipe, damage.is_some()),
         };
-        let (picture, carried, found) = prepare(&source, decoded.picture, &info, header, options)?;
+        let treating = animate::Treating {
+            info: &info,
+            icc: header.icc.clone(),
+            turned: applies_orientation(recipe),
+        };
+        let (picture, carried, found) = prepare(&source, still.picture, &info, header, options)?;
         warnings.extend(found);
-        let made = draw_all(&source, picture, &plans, &carried, options)?;
+        for plan in &mut plans {
+            if plan.variant.focus == Focus::Entropy && plan.variant.fit == Fit::Cover {
+                plan.placement = attention::moved(plan.placement, &picture);
+            }
+        }
+        let placeholder = Some(placeholder::of(&picture));
+        let mut made = draw_all(&source, picture, &plans, &carried, options)?;
+        let mut frames_decoding = Duration::ZERO;
+        if let Some(film) = film {
+            let all =
+                animate::all_frames(&source, film, &treating, &plans, &carried, options, &stage)?;
+            frames_decoding = all.decoding;
+            damage = damage.or(all.damage);
+            for (output, of_frames) in made.iter_mut().zip(all.outputs) {
+                if let Some(of_frames) = of_frames {
+                    *output = Some(of_frames?);
+                }
+            }
+        }
+        warnings.extend(damage.map(|damage| Warning {
+            code: WarningCode::DamageAccepted,
+            detail: format!("{damage}; the rest was rendered"),
+            variant: None,
+        }));
+        decoding += frames_decoding;
+        let rendering = began.elapsed().saturating_sub(frames_decoding);
         let mut renditions = Vec::with_capacity(plans.len());
-        for output in made {
+        for (output, plan) in made.into_iter().flatten().zip(&plans) {
+            warnings.extend(animate::dropped(plan, &info));
             warnings.extend(output.warnings);
             renditions.push(output.rendition);
         }
         Ok(Renditions {
             info,
+            placeholder,
             renditions,
             warnings,
-            stages: vec![(Stage::Decode, decoding), (Stage::Render, began.elapsed())],
+            stages: vec![(Stage::Decode, decoding), (Stage::Render, rendering)],
         })
     })
 }
@@ -359,6 +402,10 @@ struct Plan<'a> {
     variant: &'a Variant,
     placement: Placement,
     left_out: Option<LeftOut>,
+    /// Whether every frame of the source is kept.
+    animated: bool,
+    /// Why not, where the recipe wants it.
+    frames_refused: Option<String>,
 }
 
 impl Plan<'_> {
@@ -485,6 +532,15 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
     }
     let source = info.size(applies_orientation(recipe));
     let placement = geometry::place(source, variant, recipe.source.max_side);
+    if let Some(why) = geometry::near_duplicate(source, variant, recipe.source.max_side) {
+        return Ok(Plan {
+            variant,
+            placement,
+            left_out: Some(LeftOut::ForGood(why)),
+            animated: false,
+            frames_refused: None,
+        });
+    }
     let (width, height) = placement.canvas;
     let (side, max_side) = (width.max(height), variant.format.max_side());
     let pixels = u64::from(width) * u64::from(height);
@@ -514,11 +570,16 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
     };
     match error {
         Some(error) if variant.required => Err(error),
-        error => Ok(Plan {
-            variant,
-            placement,
-            left_out: error.map(|error| LeftOut::ForGood(error.to_string())),
-        }),
+        error => {
+            let kept = animate::keeps_frames(recipe, variant, info, placement.canvas);
+            Ok(Plan {
+                variant,
+                placement,
+                left_out: error.map(|error| LeftOut::ForGood(error.to_string())),
+                animated: kept == Ok(true),
+                frames_refused: kept.err(),
+            })
+        }
     }
 }
 
@@ -558,24 +619,20 @@ fn prepare(
     options: &RenderOptions,
 ) -> Result<(Picture, Carried, Vec<Warning>), ImageError> {
     let treatment = &source.recipe.source;
-    let mut warnings = Vec::new();
     let done = Done {
         turned: applies_orientation(source.recipe),
         srgb: treatment.color == ColorRule::Srgb || info.color == ColorModel::Cmyk,
     };
-    let exif = match info.format {
-        Format::Tiff if treatment.metadata != MetadataRule::None => Some(source.bytes),
-        _ => header.exif.as_deref(),
+    let beside = metadata::Beside {
+        format: info.format,
+        bytes: source.bytes,
+        exif: match info.format {
+            Format::Tiff => Some(source.bytes),
+            _ => header.exif.as_deref(),
+        },
+        xmp: header.xmp,
     };
-    let mut carried = Carried::default();
-    if let Some(exif) = exif {
-        let (kept, warning) = metadata::kept_exif(treatment.metadata, exif, done);
-        carried.exif = kept;
-        warnings.extend(warning);
-    }
-    if treatment.metadata == MetadataRule::Keep {
-        carried.xmp = header.xmp;
-    }
+    let (mut carried, mut warnings) = metadata::carried(treatment.metadata, beside, done);
     let picture = decoded.without_idle_alpha();
     let colored = color::treat(treatment.color, picture, header.icc, options.threads.get());
     warnings.extend(colored.warning);
@@ -595,14 +652,14 @@ struct Output {
     warnings: Vec<Warning>,
 }
 
-/// Draws and encodes every plan, in the order of the plans.
+/// Draws and encodes every plan but those that keep frames, in the order of the plans.
 fn draw_all(
     source: &Source<'_>,
     mut picture: Picture,
     plans: &[Plan<'_>],
     carried: &Carried,
     options: &RenderOptions,
-) -> Result<Vec<Output>, ImageError> {
+) -> Result<Vec<Option<Output>>, ImageError> {
     let mut outputs: Vec<Option<Result<Output, ImageError>>> = Vec::new();
     outputs.resize_with(plans.len(), || None);
     let mut first: Vec<usize> = Vec::new();
@@ -613,6 +670,8 @@ fn draw_all(
                 LeftOut::ForGood(why) => skipped(plan.variant, why.clone()),
                 LeftOut::ForNow(why) => deferred(plan.variant, why.clone()),
             }));
+        } else if plan.animated {
+            // Its frames come later.
         } else if plan.placement.resamples() && picture.layout.has_alpha() {
             // These want colors multiplied by alpha, the others must not see that.
             second.push(index);
@@ -646,17 +705,20 @@ fn draw_all(
     }
     let mut stopped = false;
     let mut all = Vec::with_capacity(plans.len());
-    for (output, plan) in outputs.into_iter().flatten().zip(plans) {
-        match output {
-            Ok(output) => all.push(output),
+    for (output, plan) in outputs.into_iter().zip(plans) {
+        all.push(match output.transpose() {
+            Ok(output) => output,
             Err(ImageError::Stopped) if !plan.variant.required && options.stop.is_out_of_time() => {
                 let why = "the deadline came while it was being made";
-                all.push(deferred(plan.variant, why.to_owned()));
+                Some(deferred(plan.variant, why.to_owned()))
             }
             // Another variant's real trouble says more than that this one was stopped.
-            Err(ImageError::Stopped) => stopped = true,
+            Err(ImageError::Stopped) => {
+                stopped = true;
+                None
+            }
             Err(error) => return Err(error),
-        }
+        });
     }
     if stopped {
         return Err(ImageError::Stopped);
@@ -772,13 +834,6 @@ fn draw_one(
             variant: Some(variant.name.clone()),
         });
     };
-    let (width, height) = plan.placement.canvas;
-    if plan.placement.capped {
-        warn(
-            WarningCode::SideCapped,
-            format!("`source.max_side` made it {width} x {height} pixels"),
-        );
-    }
     let drawn = drawn?;
     let mut pixels = drawn.as_deref().unwrap_or(picture);
     let flat;
@@ -800,6 +855,33 @@ fn draw_one(
         );
     }
     let encoded = encode::encode(pixels, variant, carried, &|| stop.requested())?;
+    let same = plan.placement.keeps_all(picture.size());
+    Ok(settle(source, plan, encoded, same, warnings))
+}
+
+/// The file as it is handed out, and what was lost. `same` says that it shows the source's own pixels.
+fn settle(
+    source: &Source<'_>,
+    plan: &Plan<'_>,
+    encoded: Encoded,
+    same: bool,
+    mut warnings: Vec<Warning>,
+) -> Output {
+    let variant = plan.variant;
+    let mut warn = |code, detail| {
+        warnings.push(Warning {
+            code,
+            detail,
+            variant: Some(variant.name.clone()),
+        });
+    };
+    let (width, height) = plan.placement.canvas;
+    if plan.placement.capped {
+        warn(
+            WarningCode::SideCapped,
+            format!("`source.max_side` made it {width} x {height} pixels"),
+        );
+    }
     for lost in encoded.lost {
         warn(WarningCode::MetadataDropped, lost);
     }
@@ -813,11 +895,9 @@ fn draw_one(
     let (size, source_size) = (made.bytes.len(), source.bytes.len());
     if size > source_size {
         let larger = format!("it would have {size} bytes, the source has {source_size}");
-        let same =
-            source.original == Some(variant.format) && plan.placement.keeps_all(picture.size());
         match variant.if_larger {
-            IfLarger::Skip => return Ok(skipped(variant, larger)),
-            IfLarger::Original if same => {
+            IfLarger::Skip => return skipped(variant, larger),
+            IfLarger::Original if same && source.original == Some(variant.format) => {
                 warn(
                     WarningCode::OriginalKept,
                     format!("{larger}: the source's own bytes stand in for it"),
@@ -828,13 +908,13 @@ fn draw_one(
             IfLarger::Original | IfLarger::Write => {}
         }
     }
-    Ok(Output {
+    Output {
         rendition: Rendition {
             variant: variant.name.clone(),
             result: RenditionResult::Made(made),
         },
         warnings,
-    })
+    }
 }
 
 fn skipped(variant: &Variant, why: String) -> Output {
@@ -862,6 +942,7 @@ fn nothing_but_put_off(info: Info, plans: &[Plan<'_>]) -> Renditions {
         .unzip();
     Renditions {
         info,
+        placeholder: None,
         renditions,
         warnings: warnings.concat(),
         stages: Vec::new(),

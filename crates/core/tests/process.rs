@@ -102,6 +102,28 @@ fn a_duplicated_event_still_notices_a_rendition_that_is_missing() {
 }
 
 #[test]
+fn a_manifest_of_a_later_layout_is_never_replaced_but_by_force() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    let key = "a.png/manifest.json";
+    let later = r#"{ "manifest_version": 2, "renditions": { "in": "another way" } }"#;
+    world.output.inner().insert(key, later);
+    let outcome = world.process(&Job::new("a.png"));
+    assert_eq!(
+        (outcome.word(), outcome.code()),
+        ("failed", Some("newer-work"))
+    );
+    let blob = world.output.inner().read(key).expect("it is there");
+    assert_eq!(blob.bytes, later);
+    assert_eq!(world.output.inner().keys(), [key]);
+    let force = ProcessOptions {
+        force: true,
+        ..ProcessOptions::default()
+    };
+    assert_eq!(world.process_with(&Job::new("a.png"), force).word(), "done");
+}
+
+#[test]
 fn a_bad_source_is_tried_once_however_often_it_is_asked_for() {
     let world = World::new();
     let whole = photo(20, 10).png();
@@ -398,4 +420,41 @@ fn an_older_recipe_leaves_finished_work_alone_and_gives_back_what_is_newer() {
         (outcome.word(), outcome.code()),
         ("failed", Some("newer-work"))
     );
+}
+
+#[test]
+fn what_is_left_out_for_good_is_not_asked_for_again_and_the_source_has_its_placeholder() {
+    let (sources, output) = (MemoryStore::new(), MemoryStore::new());
+    sources.insert("a.png", photo(100, 80).png());
+    let recipe = Recipe::from_toml(
+        "version = 1\n[[variant]]\nname = \"hero\"\nformat = \"jpeg\"\nwidths = [50, 100, 200]\n
+        [[variant]]\nname = \"png\"\nformat = \"webp\"\nlossless = true\nif_larger = \"skip\"\nwidth = 20\nfit = \"inside\"\n",
+    )
+    .expect("a good recipe");
+    let processor = Processor::new(Arc::new(sources), Arc::new(output.clone()), recipe);
+    let process = || {
+        let job = Job::new("a.png");
+        let done = processor.process(&job).now_or_never();
+        done.expect("nothing waits here").word()
+    };
+    assert_eq!(process(), "done");
+    let key = "a.png/manifest.json";
+    let blob = output.read(key).expect("a manifest");
+    let manifest = Manifest::from_json(key, &blob.bytes).expect("a good manifest");
+    assert_eq!(manifest.state, State::Complete);
+    let large = &manifest.variants[2];
+    assert_eq!(large.name, "hero-200");
+    let why = large.skipped.as_deref().expect("the reason");
+    assert!(why.contains("100 pixels"), "{why}");
+    let placeholder = manifest.source.placeholder.as_ref().expect("it is made");
+    assert_eq!(placeholder.aspect_ratio, "5:4");
+    assert!(
+        placeholder
+            .color
+            .as_ref()
+            .is_some_and(|color| color.starts_with('#'))
+    );
+    let writes = output.writes();
+    assert_eq!(process(), "unchanged");
+    assert_eq!(output.writes(), writes);
 }

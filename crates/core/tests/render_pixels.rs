@@ -270,12 +270,13 @@ fn what_can_not_be_seen_does_not_bleed_into_its_neighbors_when_resized() {
 }
 
 #[test]
-fn of_an_animation_the_first_frame_is_used_with_a_warning() {
+fn of_an_animation_stills_are_the_first_frame_with_a_warning() {
     let frame = |color: [u8; 3]| Drawing::new(20, 10, |_, _| [color[0], color[1], color[2], 255]);
     let all = each(&pictures::gif(&[frame(RED), frame(GREEN), frame(BLUE)]));
     assert_eq!(all.info.frames, 3);
     assert!(pixels(&all, "png").is_about((10, 5), &RED));
-    assert_eq!(codes(&all.warnings), [(WarningCode::FramesDropped, None)]);
+    let dropped = |name| (WarningCode::FramesDropped, Some(name));
+    assert_eq!(codes(&all.warnings), [dropped("jpeg"), dropped("png")]);
     let still = each(&pictures::gif(&[frame(GREEN)]));
     assert!(pixels(&still, "png").is_about((10, 5), &GREEN));
     assert_eq!(still.warnings, []);
@@ -303,4 +304,107 @@ fn a_thumbnail_of_something_very_flat_is_one_pixel_high() {
     let thumbnail = pixels(&all, "thumbnail");
     assert_eq!((thumbnail.width, thumbnail.height), (300, 1));
     assert!(thumbnail.is_about((150, 0), &RED));
+}
+
+// ---- Several widths, and where to look
+
+fn sizes(all: &Renditions) -> Vec<(String, Option<(u32, u32)>)> {
+    let each = all.renditions.iter().map(|rendition| {
+        let size = match &rendition.result {
+            RenditionResult::Made(made) => Some((made.width, made.height)),
+            _ => None,
+        };
+        (rendition.variant.clone(), size)
+    });
+    each.collect()
+}
+
+#[test]
+fn several_widths_make_one_rendition_each_none_enlarged_and_none_twice() {
+    let recipe = recipe(
+        "version = 1\n[[variant]]\nname = \"hero\"\nformat = \"webp\"\nwidths = [1280, 320, 640, 320]\n",
+    );
+    let names: Vec<_> = recipe.variants.iter().map(|v| v.name.as_str()).collect();
+    assert_eq!(names, ["hero-320", "hero-640", "hero-1280"]);
+    let made =
+        |width| sizes(&render(&Drawing::new(width, 100, |_, _| RED).png(), &recipe).unwrap());
+    let [small, middle, large] = ["hero-320", "hero-640", "hero-1280"].map(str::to_owned);
+    assert_eq!(
+        made(2560),
+        [
+            (small.clone(), Some((320, 13))),
+            (middle.clone(), Some((640, 25))),
+            (large.clone(), Some((1280, 50)))
+        ]
+    );
+    // Less than a tenth wider than the one before: left out. A tenth: made, at the source's own width.
+    for (width, largest) in [(703, None), (704, Some((704, 100)))] {
+        assert_eq!(made(width)[2], (large.clone(), largest), "{width}");
+    }
+    assert_eq!(
+        made(200),
+        [(small, Some((200, 100))), (middle, None), (large, None)]
+    );
+}
+
+#[test]
+fn widths_that_contradict_the_rest_are_refused() {
+    for wrong in [
+        "width = 320\nwidths = [320, 640]",
+        "widths = [0, 5]",
+        "widths = [300]\nheight = 300",
+        "widths = [300]\nenlarge = true",
+        "widths = [300]\nfit = \"cover\"",
+    ] {
+        let text = format!("version = 1\n[[variant]]\nname = \"a\"\nformat = \"png\"\n{wrong}\n");
+        assert!(Recipe::from_toml(&text).is_err(), "{wrong}");
+    }
+    let two = "version = 1\n[[variant]]\nname = \"a\"\nformat = \"png\"\nwidths = [5]\n[[variant]]\nname = \"a-5\"\nformat = \"png\"\n";
+    assert!(Recipe::from_toml(two).is_err(), "a name that is taken");
+    let good = Recipe::from_toml(&two.replace("a-5", "b")).unwrap();
+    assert_eq!(Recipe::from_toml(&good.to_toml()), Ok(good));
+}
+
+#[test]
+fn a_crop_by_entropy_keeps_what_there_is_to_see() {
+    // A plain sky, and something on the right.
+    let drawing = Drawing::new(300, 100, |x, y| {
+        if x > 210 {
+            [
+                (x * 31).to_le_bytes()[0],
+                (y * 57).to_le_bytes()[0],
+                (x * y).to_le_bytes()[0],
+            ]
+        } else {
+            [90, 150, 250]
+        }
+    });
+    let crop = |focus: &str| {
+        let text = format!(
+            "version = 1\n[[variant]]\nname = \"png\"\nformat = \"png\"\nfit = \"cover\"\nwidth = 50\nheight = 50\nfocus = \"{focus}\"\n"
+        );
+        pixels(&render(&drawing.png(), &recipe(&text)).unwrap(), "png")
+    };
+    let sky = |crop: &Drawing| {
+        let pixels = crop.data.as_chunks::<3>().0.iter();
+        pixels.filter(|pixel| **pixel == [90, 150, 250]).count()
+    };
+    assert!(sky(&crop("center")) > 2400);
+    assert!(sky(&crop("entropy")) < 500);
+}
+
+#[test]
+fn a_placeholder_is_of_the_picture_as_it_is_shown() {
+    let upright = fields(60, 40);
+    let stored = pictures::with_exif(&upright.stored_for(6).jpeg(95), &pictures::exif(6));
+    let placeholder = |source: &[u8]| each(source).placeholder.unwrap();
+    let (turned, straight) = (placeholder(&stored), placeholder(&upright.png()));
+    assert_eq!(turned.aspect_ratio, "3:2");
+    assert_eq!(straight.aspect_ratio, "3:2");
+    assert_eq!(straight.thumbhash.len(), turned.thumbhash.len());
+    let animated = pictures::gif(&[
+        Drawing::new(20, 10, |_, _| [0, 0, 255, 255]),
+        Drawing::new(20, 10, |_, _| [255, 0, 0, 255]),
+    ]);
+    assert_eq!(placeholder(&animated).color.as_deref(), Some("#0000ff"));
 }

@@ -355,53 +355,186 @@ fn a_rendition_does_not_depend_on_its_siblings() {
     }
 }
 
+/// XMP as programs write it: rights, a title, places as attribute and as element, an orientation.
+const XMP: &str = r#"<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" exif:GPSLatitude="48,12.5N" tiff:Orientation="6" photoshop:Credit="the credit in XMP"><photoshop:City>the city in XMP</photoshop:City><dc:rights><rdf:Alt><rdf:li xml:lang="x-default">the rights in XMP</rdf:li></rdf:Alt></dc:rights><dc:title><rdf:Alt><rdf:li xml:lang="x-default">the title in XMP</rdf:li></rdf:Alt></dc:title></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="w"?>"#;
+
+/// IPTC as Photoshop packs it: by-line, city, notice, caption.
+fn iptc() -> Vec<u8> {
+    let mut sets = Vec::new();
+    for (number, text) in [
+        (80, "the by-line in IPTC"),
+        (90, "the city in IPTC"),
+        (116, "the notice in IPTC"),
+        (120, "the caption in IPTC"),
+    ] {
+        sets.extend([0x1C, 2, number, 0, u8::try_from(text.len()).unwrap()]);
+        sets.extend_from_slice(text.as_bytes());
+    }
+    let length = u32::try_from(sets.len()).unwrap().to_be_bytes();
+    [&b"Photoshop 3.0\08BIM\x04\x04\0\0"[..], &length, &sets].concat()
+}
+
+/// One picture with all of it, in every format that holds metadata.
+fn sources_with_metadata() -> Vec<(&'static str, Vec<u8>)> {
+    let drawing = fields(48, 32);
+    let exif = pictures::exif(6);
+    let in_jpeg = [b"http://ns.adobe.com/xap/1.0/\0", XMP.as_bytes()].concat();
+    let jpeg = pictures::with_exif(&drawing.jpeg(90), &exif);
+    let jpeg = pictures::with_segment(&jpeg, 0xFE, b"a comment");
+    let jpeg = pictures::with_segment(&jpeg, 0xED, &iptc());
+    let jpeg = pictures::with_segment(&jpeg, 0xE1, &in_jpeg);
+    let jpeg = [&jpeg[..], b"something behind the end"].concat();
+    let in_png = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], XMP.as_bytes()].concat();
+    let png = Png::new(48, 32, 8, 2)
+        .chunk(*b"eXIf", &exif)
+        .chunk(*b"iTXt", &in_png)
+        .chunk(*b"tEXt", b"Comment\0a comment")
+        .rows(drawing.data.chunks(48 * 3));
+    let webp = pixmill_codecs::webp::with_metadata(
+        &drawing.webp(),
+        &pixmill_codecs::webp::Metadata {
+            icc: None,
+            exif: Some(&exif),
+            xmp: Some(XMP.as_bytes()),
+        },
+    )
+    .unwrap();
+    vec![("jpeg", jpeg), ("png", png), ("webp", webp)]
+}
+
 #[test]
 fn each_metadata_rule_leaves_in_every_format_what_it_says_and_no_more() {
-    let plain = fields(48, 32).jpeg(90);
-    let xmp = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta>a place</x:xmpmeta>";
-    let source = pictures::with_exif(&plain, &pictures::exif(6));
-    let source = pictures::with_segment(&source, 0xFE, b"a comment");
-    let source = pictures::with_segment(&source, 0xE1, xmp);
-    let words: [&[u8]; 7] = [
-        b"(c) Ada",
-        b"Box Brownie",
+    const COPYRIGHT: u8 = 1;
+    const NO_LOCATION: u8 = 2;
+    const KEEP: u8 = 4;
+    const ALL: u8 = COPYRIGHT | NO_LOCATION | KEEP;
+    let words: [(&[u8], u8); 16] = [
+        (b"(c) Ada", ALL),
+        (b"Box Brownie", NO_LOCATION | KEEP),
         // The tag of the latitude, its type and its count.
-        b"\0\x02\0\x05\0\0\0\x03",
-        b"serial number",
-        b"a place",
-        b"thumbnail",
-        b"a comment",
+        (b"\0\x02\0\x05\0\0\0\x03", KEEP),
+        (b"serial number", KEEP),
+        (b"thumbnail", 0),
+        (b"a comment", 0),
+        (b"something behind", 0),
+        (b"Orientation", 0),
+        (b"the rights in XMP", ALL),
+        (b"the credit in XMP", ALL),
+        (b"the title in XMP", NO_LOCATION | KEEP),
+        (b"the city in XMP", KEEP),
+        (b"48,12.5N", KEEP),
+        // IPTC goes into JPEG alone, and only a JPEG has it.
+        (b"the notice in IPTC", ALL),
+        (b"the caption in IPTC", NO_LOCATION | KEEP),
+        (b"the city in IPTC", KEEP),
     ];
-    for (rule, kept) in [
-        ("none", [false; 7]),
-        (
-            "copyright",
-            [true, false, false, false, false, false, false],
-        ),
-        (
-            "no-location",
-            [true, true, false, false, false, false, false],
-        ),
-        ("keep", [true, true, true, true, true, false, false]),
-    ] {
-        let all = render(&source, &treating(&format!("metadata = \"{rule}\""))).unwrap();
-        for variant in ["jpeg", "png", "webp"] {
-            let bytes = &made(&all, variant).bytes;
-            for (word, mut kept) in words.iter().zip(kept) {
-                // A PNG is not given XMP, and a warning says so.
-                kept &= !(variant == "png" && *word == b"a place");
-                let word_text = String::from_utf8_lossy(word);
-                assert_eq!(holds(bytes, word), kept, "{rule}, {variant}: {word_text:?}");
+    for (from, source) in sources_with_metadata() {
+        for (rule, bit) in [
+            ("none", 0),
+            ("copyright", COPYRIGHT),
+            ("no-location", NO_LOCATION),
+            ("keep", KEEP),
+        ] {
+            let all = render(&source, &treating(&format!("metadata = \"{rule}\""))).unwrap();
+            for variant in ["jpeg", "png", "webp"] {
+                let bytes = &made(&all, variant).bytes;
+                for (word, rules) in words {
+                    let iptc = word.ends_with(b"in IPTC");
+                    let kept = rules & bit != 0 && (!iptc || (from == "jpeg" && variant == "jpeg"));
+                    let word_text = String::from_utf8_lossy(word);
+                    assert_eq!(
+                        holds(bytes, word),
+                        kept,
+                        "{rule}, from {from} to {variant}: {word_text:?}"
+                    );
+                }
+            }
+            let dropped = |variant| (WarningCode::MetadataDropped, Some(variant));
+            let expected = if from == "jpeg" && rule != "none" {
+                vec![dropped("png"), dropped("webp")]
+            } else {
+                vec![]
+            };
+            assert_eq!(codes(&all.warnings), expected, "{rule} from {from}");
+        }
+    }
+}
+
+#[test]
+fn who_is_named_in_iptc_alone_is_named_in_every_format() {
+    let source = pictures::with_segment(&fields(48, 32).jpeg(90), 0xED, &iptc());
+    let all = render(&source, &treating("metadata = \"copyright\"")).unwrap();
+    for variant in ["jpeg", "png", "webp"] {
+        let bytes = &made(&all, variant).bytes;
+        for word in [&b"the by-line in IPTC"[..], b"the notice in IPTC"] {
+            assert!(holds(bytes, word), "{variant}");
+        }
+        assert!(!holds(bytes, b"the city in IPTC"));
+        assert!(!holds(bytes, b"the caption in IPTC"));
+    }
+}
+
+#[test]
+fn the_resolution_is_kept_from_format_to_format_and_pixel_dimensions_are_the_renditions() {
+    // 300 dots an inch, in the file's own header.
+    let mut jpeg = fields(48, 32).jpeg(90);
+    jpeg[13..18].copy_from_slice(&[1, 1, 0x2C, 1, 0x2C]);
+    let png = Png::new(48, 32, 8, 2)
+        .chunk(*b"pHYs", &[0, 0, 0x2E, 0x23, 0, 0, 0x2E, 0x23, 1])
+        .rows(fields(48, 32).data.chunks(48 * 3));
+    for source in [jpeg, png] {
+        let all = render(&source, &treating("")).unwrap();
+        let jpeg = &made(&all, "jpeg").bytes;
+        assert_eq!(jpeg[13..18], [1, 1, 0x2C, 1, 0x2C]);
+        let png = &made(&all, "png").bytes;
+        assert!(holds(png, b"pHYs\0\0\x2E\x23\0\0\x2E\x23\x01"));
+    }
+    let plain = render(&fields(48, 32).jpeg(90), &treating("")).unwrap();
+    assert_eq!(made(&plain, "jpeg").bytes[13], 0);
+    assert!(!holds(&made(&plain, "png").bytes, b"pHYs"));
+}
+
+#[test]
+fn an_original_with_anything_beside_its_picture_never_stands_in_for_a_rendition() {
+    let recipe = |rule: &str| {
+        recipe(&format!(
+            "version = 1\n[source]\nmetadata = \"{rule}\"\norientation = \"ignore\"\n
+            [[variant]]\nname = \"jpeg\"\nformat = \"jpeg\"\nquality = 100\nif_larger = \"original\"\n
+            [[variant]]\nname = \"png\"\nformat = \"png\"\neffort = \"fast\"\nif_larger = \"original\"\n
+            [[variant]]\nname = \"webp\"\nformat = \"webp\"\nquality = 100\nif_larger = \"original\"\n"
+        ))
+    };
+    let plain = photo(64, 64).jpeg(20);
+    let between_scans = {
+        // A comment behind the first scan, where readers that stop at the pixels don't look.
+        let end = plain.len() - 2;
+        [&plain[..end], b"\xFF\xFE\0\x0Ba comment", &plain[end..]].concat()
+    };
+    let thumbnail = {
+        let mut with = plain.clone();
+        // The first segment with a small picture of one pixel in it.
+        with[4..6].copy_from_slice(&[0, 19]);
+        with[18..20].copy_from_slice(&[1, 1]);
+        with.splice(20..20, *b"rgb");
+        with
+    };
+    let mut sources = vec![
+        ("between scans", between_scans),
+        ("thumbnail", thumbnail),
+        ("behind", [&plain[..], b"a comment"].concat()),
+    ];
+    sources.extend(sources_with_metadata());
+    for (name, source) in sources {
+        for rule in ["none", "copyright", "no-location"] {
+            let all = render(&source, &recipe(rule)).unwrap();
+            for variant in ["jpeg", "png", "webp"] {
+                assert_ne!(made(&all, variant).bytes, source, "{name}, {rule}");
+                assert!(!holds(&made(&all, variant).bytes, b"a comment"), "{name}");
             }
         }
-        let dropped = (WarningCode::MetadataDropped, Some("png"));
-        let expected = if rule == "keep" {
-            vec![dropped]
-        } else {
-            vec![]
-        };
-        assert_eq!(codes(&all.warnings), expected, "{rule}");
     }
+    let all = render(&plain, &recipe("none")).unwrap();
+    assert_eq!(made(&all, "jpeg").bytes, plain);
 }
 
 #[test]

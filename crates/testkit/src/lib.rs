@@ -1,6 +1,7 @@
 //! What Pixmill's own tests share, and what an embedder may hold an adapter of their own against.
 
 pub mod faulty_store;
+pub mod films;
 pub mod gated_store;
 pub mod moto_server;
 pub mod names;

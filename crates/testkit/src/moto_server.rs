@@ -22,9 +22,14 @@ impl MotoServer {
     pub fn start() -> Self {
         let program = env::var_os("PIXMILL_MOTO_SERVER")
             .expect("PIXMILL_MOTO_SERVER names the moto_server program: cargo xtask test sets it");
-        let mut process = Command::new(program)
-            .args(["-H", "127.0.0.1", "-p", "0"])
-            .stdin(Stdio::null())
+        Self::of(Command::new(program).args(["-H", "127.0.0.1", "-p", "0"]))
+    }
+
+    /// One that this command starts, and that says on standard error where it listens as moto's own program does.
+    pub fn of(command: &mut Command) -> Self {
+        let mut process = command
+            // Open for as long as this process lives, so that a server which looks at it doesn't outlive us.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

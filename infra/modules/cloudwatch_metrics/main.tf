@@ -89,7 +89,7 @@ locals {
           for series in widget.series : concat(
             [lookup(local.namespaces, series.namespace, series.namespace), series.metric],
             series.dimension == null ? [] : flatten([for name, value in local.dimensions[series.dimension] : [name, value]]),
-            [{ id = series.id, stat = series.statistic, label = replace(series.id, "_", " ") }],
+            [{ id = series.id, stat = series.statistic, label = replace(series.id, "_", " "), yAxis = series.axis }],
           )
         ],
         [for expression in widget.expressions : [{ id = expression.id, expression = expression.expression, label = expression.label }]],

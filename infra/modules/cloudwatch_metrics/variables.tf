@@ -156,9 +156,15 @@ variable "dashboard" {
       metric    = string
       statistic = string
       dimension = optional(string)
+      axis      = string
     }))
   }))
   default = []
+
+  validation {
+    condition     = alltrue(flatten([for widget in var.dashboard : [for series in widget.series : contains(["left", "right"], series.axis)]]))
+    error_message = "A series is drawn on the left or the right axis."
+  }
 
   validation {
     condition     = alltrue([for widget in var.dashboard : contains(["alarms", "metrics", "query"], widget.kind)])

@@ -95,48 +95,30 @@ fn encode_by_way_of(
     if stop() {
         return Err(Error::Stopped);
     }
-    let side = |pixels: u32| c_int::try_from(pixels).map_err(|_| Error::Memory);
-    let stride = side(width)? * if layout == Layout::Rgb { 3 } else { 4 };
 
-    let mut job = Job {
-        out: Vec::new(),
-        out_of_memory: false,
-        stop,
-        panic: None,
-    };
+    let mut out = Out::default();
+    let mut hook = Hook::new(stop);
     let mut picture = Picture::new()?;
-    picture.0.use_argb = c_int::from(argb);
-    picture.0.width = side(width)?;
-    picture.0.height = side(height)?;
+    picture.import(data, (width, height), layout, argb)?;
     picture.0.writer = Some(write);
+    picture.0.custom_ptr = (&raw mut out).cast::<c_void>();
     picture.0.progress_hook = Some(report);
-    picture.0.custom_ptr = (&raw mut job).cast::<c_void>();
-    picture.0.user_data = picture.0.custom_ptr;
-
-    // SAFETY: `data` holds `height` rows of `stride` bytes, checked above, and the call copies
-    // them. The picture has no memory yet; the one it gets is freed when it is dropped.
-    let imported = unsafe {
-        match layout {
-            Layout::Rgb => wp::WebPPictureImportRGB(&raw mut picture.0, data.as_ptr(), stride),
-            Layout::Rgba => wp::WebPPictureImportRGBA(&raw mut picture.0, data.as_ptr(), stride),
-        }
-    };
+    picture.0.user_data = (&raw mut hook).cast::<c_void>();
     // SAFETY: the configuration and the picture were set up by libwebp. `writer` and
-    // `progress_hook` get `job` through pointers that nothing else uses meanwhile, and don't unwind.
-    let encoded =
-        imported != 0 && unsafe { wp::WebPEncode(&raw const config, &raw mut picture.0) } != 0;
+    // `progress_hook` get their values through pointers that nothing else uses meanwhile, and don't unwind.
+    let encoded = unsafe { wp::WebPEncode(&raw const config, &raw mut picture.0) } != 0;
     let failure = picture.0.error_code;
     drop(picture);
 
-    if let Some(payload) = job.panic {
+    if let Some(payload) = hook.panic {
         resume_unwind(payload);
     }
     if encoded {
-        return Ok(job.out);
+        return Ok(out.bytes);
     }
     Err(match failure {
         wp::WebPEncodingError::VP8_ENC_ERROR_USER_ABORT => Error::Stopped,
-        _ if job.out_of_memory || imported == 0 => Error::Memory,
+        _ if out.out_of_memory => Error::Memory,
         wp::WebPEncodingError::VP8_ENC_ERROR_OUT_OF_MEMORY
         | wp::WebPEncodingError::VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY => Error::Memory,
         wp::WebPEncodingError::VP8_ENC_ERROR_PARTITION0_OVERFLOW
@@ -147,7 +129,7 @@ fn encode_by_way_of(
     })
 }
 
-fn config(options: &EncodeOptions) -> Result<wp::WebPConfig, Error> {
+pub(super) fn config(options: &EncodeOptions) -> Result<wp::WebPConfig, Error> {
     if options.method > 6 {
         return Err(Error::Input(format!(
             "a method of {} is not within 0 to 6",
@@ -185,13 +167,46 @@ fn config(options: &EncodeOptions) -> Result<wp::WebPConfig, Error> {
 }
 
 /// A picture whose memory is always freed.
-struct Picture(wp::WebPPicture);
+pub(super) struct Picture(pub(super) wp::WebPPicture);
 
 impl Picture {
-    fn new() -> Result<Self, Error> {
+    pub(super) fn new() -> Result<Self, Error> {
         wp::WebPPicture::new().map(Self).map_err(|()| {
             Error::Encode("libwebp is of another version than its declarations".to_owned())
         })
+    }
+
+    /// Takes in `data`, checked to be `width` x `height` pixels of `layout`: as ARGB, or as YUV.
+    pub(super) fn import(
+        &mut self,
+        data: &[u8],
+        (width, height): (u32, u32),
+        layout: Layout,
+        argb: bool,
+    ) -> Result<(), Error> {
+        let side = |pixels: u32| c_int::try_from(pixels).map_err(|_| Error::Memory);
+        let stride = side(width)? * if layout == Layout::Rgb { 3 } else { 4 };
+        buffer::check_pixels(
+            data,
+            (width, height),
+            layout.bytes_per_pixel(),
+            ("WebP", MAX_SIDE),
+        )?;
+        self.0.use_argb = c_int::from(argb);
+        self.0.width = side(width)?;
+        self.0.height = side(height)?;
+        // SAFETY: `data` holds `height` rows of `stride` bytes, checked above, and the call copies
+        // them. What memory the picture had is freed by the call, and the new one when it is dropped.
+        let imported = unsafe {
+            match layout {
+                Layout::Rgb => wp::WebPPictureImportRGB(&raw mut self.0, data.as_ptr(), stride),
+                Layout::Rgba => wp::WebPPictureImportRGBA(&raw mut self.0, data.as_ptr(), stride),
+            }
+        };
+        if imported == 0 {
+            return Err(Error::Memory);
+        }
+        Ok(())
     }
 }
 
@@ -202,41 +217,61 @@ impl Drop for Picture {
     }
 }
 
-/// What libwebp's two callbacks work on.
-struct Job<'a> {
-    out: Vec<u8>,
+/// What the writer fills.
+#[derive(Default)]
+struct Out {
+    bytes: Vec<u8>,
     out_of_memory: bool,
-    stop: &'a dyn Fn() -> bool,
-    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// What the progress hook asks, and what came of it.
+pub(super) struct Hook<'a> {
+    pub(super) stop: &'a (dyn Fn() -> bool + 'a),
+    pub(super) stopped: bool,
+    pub(super) panic: Option<Box<dyn Any + Send>>,
+}
+
+impl<'a> Hook<'a> {
+    pub(super) fn new(stop: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            stop,
+            stopped: false,
+            panic: None,
+        }
+    }
 }
 
 /// libwebp's writer: appends `len` bytes to the output.
 unsafe extern "C" fn write(bytes: *const u8, len: usize, picture: *const wp::WebPPicture) -> c_int {
-    // SAFETY: `custom_ptr` is the job of the `encode_by_way_of` that is running, which nothing
-    // else touches before libwebp returns; the two callbacks never run at the same time.
-    let job = unsafe { &mut *(*picture).custom_ptr.cast::<Job<'_>>() };
+    // SAFETY: `custom_ptr` is the output of the `encode_by_way_of` that is running, which nothing
+    // else touches before libwebp returns.
+    let out = unsafe { &mut *(*picture).custom_ptr.cast::<Out>() };
     if len == 0 {
         return 1;
     }
-    if job.out.try_reserve(len).is_err() {
-        job.out_of_memory = true;
+    if out.bytes.try_reserve(len).is_err() {
+        out.out_of_memory = true;
         return 0;
     }
     // SAFETY: libwebp hands over `len` readable bytes.
-    job.out
+    out.bytes
         .extend_from_slice(unsafe { std::slice::from_raw_parts(bytes, len) });
     1
 }
 
 /// libwebp's progress hook: 0 makes it give up.
-unsafe extern "C" fn report(_percent: c_int, picture: *const wp::WebPPicture) -> c_int {
-    // SAFETY: as in `write`, for `user_data`.
-    let job = unsafe { &mut *(*picture).user_data.cast::<Job<'_>>() };
+pub(super) unsafe extern "C" fn report(_percent: c_int, picture: *const wp::WebPPicture) -> c_int {
+    // SAFETY: `user_data` is the hook of whoever is encoding, which outlives the call and which
+    // nothing else touches before libwebp returns.
+    let hook = unsafe { &mut *(*picture).user_data.cast::<Hook<'_>>() };
     // A panic must not cross C: it is kept and raised again on the other side.
-    match catch_unwind(AssertUnwindSafe(|| (job.stop)())) {
-        Ok(stop) => c_int::from(!stop),
+    match catch_unwind(AssertUnwindSafe(|| (hook.stop)())) {
+        Ok(stop) => {
+            hook.stopped |= stop;
+            c_int::from(!stop)
+        }
         Err(payload) => {
-            job.panic = Some(payload);
+            hook.panic = Some(payload);
             0
         }
     }

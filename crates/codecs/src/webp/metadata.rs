@@ -47,24 +47,20 @@ pub fn with_metadata(webp: &[u8], metadata: &Metadata<'_>) -> Result<Vec<u8>, Er
         // copied: the 0) outlive the mux.
         check(unsafe { wp::WebPMuxSetChunk(mux.0.as_ptr(), name.as_ptr(), &raw const chunk, 0) })?;
     }
-    let mut assembled = Assembled(wp::WebPData {
-        bytes: ptr::null(),
-        size: 0,
-    });
+    let mut assembled = Assembled::empty();
     // SAFETY: the mux is alive; it allocates the result, which is freed when dropped.
     check(unsafe { wp::WebPMuxAssemble(mux.0.as_ptr(), &raw mut assembled.0) })?;
-    // SAFETY: after success `bytes` points to `size` bytes that only `assembled` owns.
-    buffer::concat(&[unsafe { std::slice::from_raw_parts(assembled.0.bytes, assembled.0.size) }])
+    assembled.bytes()
 }
 
-fn data(bytes: &[u8]) -> wp::WebPData {
+pub(super) fn data(bytes: &[u8]) -> wp::WebPData {
     wp::WebPData {
         bytes: bytes.as_ptr(),
         size: bytes.len(),
     }
 }
 
-fn abi() -> std::ffi::c_int {
+pub(super) fn abi() -> std::ffi::c_int {
     wp::WebPGetMuxABIVersion()
 }
 
@@ -90,7 +86,25 @@ impl Drop for Mux {
 }
 
 /// A buffer of libwebp's, or none yet.
-struct Assembled(wp::WebPData);
+pub(super) struct Assembled(pub(super) wp::WebPData);
+
+impl Assembled {
+    pub(super) fn empty() -> Self {
+        Self(wp::WebPData {
+            bytes: ptr::null(),
+            size: 0,
+        })
+    }
+
+    /// A copy of what libwebp has put there.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
+        if self.0.bytes.is_null() {
+            return Err(Error::Memory);
+        }
+        // SAFETY: where `bytes` is not null it points to `size` bytes that only `self` owns.
+        buffer::concat(&[unsafe { std::slice::from_raw_parts(self.0.bytes, self.0.size) }])
+    }
+}
 
 impl Drop for Assembled {
     fn drop(&mut self) {

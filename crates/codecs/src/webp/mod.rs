@@ -1,8 +1,12 @@
-//! WebP out, through libwebp: pixels to a file, and metadata into a file.
+//! WebP out, through libwebp: pixels to a file, frames to an animation, and metadata into a file.
 
+mod animation;
 mod encode;
 mod metadata;
+#[cfg(feature = "reference")]
+pub mod reference;
 
+pub use animation::Animation;
 pub use encode::{EncodeOptions, Mode, encode};
 pub use metadata::{Metadata, with_metadata};
 

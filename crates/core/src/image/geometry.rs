@@ -101,6 +101,34 @@ pub(crate) fn place(source: (u32, u32), variant: &Variant, max_side: u32) -> Pla
     }
 }
 
+/// Why the member of a family of widths is left out: it would hardly be wider than a smaller one.
+pub(crate) fn near_duplicate(
+    source: (u32, u32),
+    variant: &Variant,
+    max_side: u32,
+) -> Option<String> {
+    let mut kept: Option<u32> = None;
+    for width in &variant.widths {
+        let member = Variant {
+            width: Some(*width),
+            ..variant.clone()
+        };
+        let real = place(source, &member, max_side).canvas.0;
+        match kept {
+            // Less than a tenth wider.
+            Some(last) if u64::from(real) * 10 < u64::from(last) * 11 => {
+                if variant.width == Some(*width) {
+                    return Some(format!(
+                        "it would be {real} pixels wide, and one of {last} pixels is there already"
+                    ));
+                }
+            }
+            _ => kept = Some(real),
+        }
+    }
+    None
+}
+
 fn scaled(source: (u32, u32), variant: &Variant, max_side: u32) -> Placement {
     let bounds = match (variant.width, variant.height) {
         (None, None) => source,
@@ -236,7 +264,8 @@ fn proportional(side: u32, up: u32, down: u32) -> u32 {
 /// Where the focus lies, left to right and top to bottom, in halves.
 fn focus_of(focus: Focus) -> (u8, u8) {
     match focus {
-        Focus::Center => (1, 1),
+        // Entropy is looked for once there are pixels; until then, and without any, it is the center.
+        Focus::Center | Focus::Entropy => (1, 1),
         Focus::Top => (1, 0),
         Focus::Bottom => (1, 2),
         Focus::Left => (0, 1),

@@ -2,6 +2,8 @@
 //! them: sniff, probe, decode, color, orient, geometry, resize, encode. Each takes a value and
 //! returns a value; [`mod@crate::render`] strings them together.
 
+pub(crate) mod attention;
+pub(crate) mod beside;
 pub(crate) mod color;
 pub(crate) mod decode;
 pub(crate) mod encode;
@@ -9,10 +11,12 @@ pub(crate) mod geometry;
 pub(crate) mod metadata;
 pub(crate) mod orient;
 pub(crate) mod picture;
+pub(crate) mod placeholder;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod resize;
 pub(crate) mod sniff;
+pub(crate) mod xmp;
 
 use std::fmt;
 

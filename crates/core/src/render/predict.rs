@@ -66,9 +66,17 @@ pub(super) fn of_plans(
     let detail = Detail::of(info, source_bytes);
     let (mut kept, mut encoding, mut drawing, mut halfway) = (0, Vec::new(), Vec::new(), 0);
     let mut drawn: Vec<&Placement> = Vec::new();
+    let mut between_frames = 0;
     for plan in plans.iter().filter(|plan| plan.left_out.is_none()) {
         let (out, work) = encoding_cost(plan, info, detail);
-        kept += out;
+        if plan.animated {
+            kept += out * u64::from(info.frames);
+            // Files are in the making all at once, each with what was shown last: libwebp keeps the
+            // canvas in four states beside the frame that it takes in, and a few encoded frames.
+            between_frames += area(plan.placement.canvas) * 20 + out * 18;
+        } else {
+            kept += out;
+        }
         encoding.push(work);
         let placement = &plan.placement;
         if !placement.keeps_all(size) && !drawn.contains(&placement) {
@@ -81,15 +89,22 @@ pub(super) fn of_plans(
             }
         }
     }
-    let passing = largest(encoding, threads) + largest(drawing, threads) + halfway;
+    if plans
+        .iter()
+        .any(|plan| plan.animated && plan.left_out.is_none())
+    {
+        // The canvas, what is drawn on it, what it hides, and the frame before and after.
+        between_frames += info.pixels() * 20 + info.decode_memory;
+    }
+    let passing = largest(encoding, threads) + largest(drawing, threads) + halfway + between_frames;
     let peak = (info.pixels() * stored + info.decode_memory)
         .max(picture + turning)
         .max(picture + kept + passing);
-    let preparing = preparing_time(info, recipe);
-    let drawing: Vec<Duration> = plans
-        .iter()
-        .filter(|plan| plan.left_out.is_none())
-        .map(|plan| drawing_time(plan, info, size) + encoding_time(plan, info))
+    let made = || plans.iter().filter(|plan| plan.left_out.is_none());
+    let decoded = made().map(|plan| frames(plan, info)).max().unwrap_or(1);
+    let preparing = preparing_time(info, recipe) * decoded;
+    let drawing: Vec<Duration> = made()
+        .map(|plan| drawing_time(plan, info, size) * frames(plan, info) + encoding_time(plan, info))
         .collect();
     Prediction {
         memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
@@ -132,8 +147,21 @@ fn drawing_time(plan: &Plan<'_>, info: &Info, source: (u32, u32)) -> Duration {
     time(info.pixels(), 3) + time(area(plan.placement.canvas), 8)
 }
 
-/// Encoding one variant.
+/// How many frames are made for `plan`.
+fn frames(plan: &Plan<'_>, info: &Info) -> u32 {
+    if plan.animated { info.frames } else { 1 }
+}
+
+/// Encoding one variant, with all its frames. About every other frame is tried as a key frame too.
 pub(super) fn encoding_time(plan: &Plan<'_>, info: &Info) -> Duration {
+    let once = frame_time(plan, info);
+    match frames(plan, info) {
+        1 => once,
+        frames => once * frames * 3 / 2,
+    }
+}
+
+fn frame_time(plan: &Plan<'_>, info: &Info) -> Duration {
     let variant = plan.variant;
     let lossless = variant.encoder_quality().is_none();
     let nanoseconds = match (variant.format, variant.effort) {

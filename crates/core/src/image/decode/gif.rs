@@ -1,13 +1,16 @@
-//! GIF in: the first frame on its canvas.
+//! GIF in: the first frame on its canvas, or all of them.
 
 use std::io::Cursor;
+use std::time::Duration;
 
+use gif::{ColorOutput, DecodeOptions, DecodingError, DisposalMethod, Repeat};
 use image::codecs::gif::GifDecoder;
 
+use super::frames::{After, Part, Parts};
 use super::{Header, by_image, cut_short};
 use crate::error::ImageError;
 use crate::image::Format;
-use crate::image::picture::Picture;
+use crate::image::picture::{Layout, Picture, zeroed};
 use crate::image::probe::ColorModel;
 
 pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
@@ -43,6 +46,106 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     let decoder = GifDecoder::new(Cursor::new(bytes))
         .map_err(|error| by_image::refusal(Format::Gif, &error))?;
     by_image::read(Format::Gif, decoder, false)
+}
+
+/// The parts that its frames are made of.
+pub(super) struct GifParts<'a> {
+    decoder: gif::Decoder<&'a [u8]>,
+    /// Frames that are still to come, as far as the file goes.
+    left: u32,
+    complete: bool,
+    /// The most bytes that a frame's pixels may take.
+    room: u64,
+}
+
+impl<'a> GifParts<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageError> {
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::RGBA);
+        let decoder = options.read_info(bytes).map_err(|error| refusal(&error))?;
+        let blocks = Blocks::of(bytes);
+        let canvas = u64::from(decoder.width()) * u64::from(decoder.height());
+        Ok(Self {
+            decoder,
+            left: blocks.frames,
+            complete: blocks.complete,
+            room: canvas * 8 + (64 << 20),
+        })
+    }
+
+    /// A GIF says how often it is repeated after the first time; one that says nothing is played once.
+    pub(super) fn plays(&self) -> u32 {
+        match self.decoder.repeat() {
+            Repeat::Infinite => 0,
+            Repeat::Finite(times) => u32::from(times) + 1,
+        }
+    }
+}
+
+impl Parts for GifParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
+        if self.left == 0 {
+            // Many files lack their trailer, so the decoder is not asked what it thinks of that.
+            return if self.complete {
+                Ok(None)
+            } else {
+                Err(cut_short("a frame of the GIF"))
+            };
+        }
+        self.left -= 1;
+        let info = self
+            .decoder
+            .next_frame_info()
+            .map_err(|error| refusal(&error))?;
+        let Some(frame) = info else {
+            return Err(ImageError::Corrupt {
+                detail: "a frame that the GIF announces is not there".to_owned(),
+            });
+        };
+        let at = (u32::from(frame.left), u32::from(frame.top));
+        let (width, height) = (u32::from(frame.width), u32::from(frame.height));
+        let after = match frame.dispose {
+            DisposalMethod::Any | DisposalMethod::Keep => After::Stays,
+            DisposalMethod::Background => After::Cleared,
+            DisposalMethod::Previous => After::Before,
+        };
+        let delay = Duration::from_millis(u64::from(frame.delay) * 10);
+        let bytes = u64::from(width) * u64::from(height) * 4;
+        if width == 0 || height == 0 || bytes > self.room {
+            return Err(ImageError::Corrupt {
+                detail: format!("a frame of the GIF says that it is {width} x {height} pixels"),
+            });
+        }
+        let mut data = zeroed(bytes)?;
+        self.decoder
+            .read_into_buffer(&mut data)
+            .map_err(|error| refusal(&error))?;
+        Ok(Some(Part {
+            at,
+            pixels: Picture {
+                width,
+                height,
+                layout: Layout::Rgba,
+                data,
+            },
+            // Pixels are opaque, or let everything through.
+            blend: true,
+            after,
+            delay,
+        }))
+    }
+}
+
+fn refusal(error: &DecodingError) -> ImageError {
+    match error {
+        DecodingError::UnexpectedEof => cut_short("a frame of the GIF"),
+        DecodingError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            cut_short("a frame of the GIF")
+        }
+        error => ImageError::Corrupt {
+            detail: error.to_string(),
+        },
+    }
 }
 
 /// The blocks of a file, walked without decoding.

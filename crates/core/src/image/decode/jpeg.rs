@@ -158,6 +158,8 @@ impl Around {
                 }
                 0xEE if body.starts_with(b"Adobe") => {
                     around.adobe = true;
+                    // Adobe's marker has twelve bytes; what is longer says more.
+                    around.has_metadata |= body.len() > 12;
                     continue;
                 }
                 0xE0 if body.starts_with(b"JFIF\0") && body.len() <= 14 => continue,
@@ -186,9 +188,11 @@ fn joined(mut chunks: Vec<(u8, u8, &[u8])>) -> Option<Vec<u8>> {
 
 /// Whether nothing follows the end marker. `scans` begins at the first scan.
 fn ends_with_its_picture(scans: &[u8]) -> bool {
-    // Within scans, FF D9 can only be the end marker: data bytes FF are followed by 00.
-    let end = scans.windows(2).position(|pair| pair == [0xFF, 0xD9]);
-    end.is_some_and(|at| at + 2 == scans.len())
+    // Within scans, FF D9 can only be the end marker: data bytes FF are followed by 00. Comments and
+    // programs' own segments may stand between scans, too.
+    let markers = |pair: &[u8]| pair[0] == 0xFF && matches!(pair[1], 0xD9 | 0xE0..=0xEF | 0xFE);
+    let end = scans.windows(2).position(markers);
+    end.is_some_and(|at| at + 2 == scans.len() && scans[at + 1] == 0xD9)
 }
 
 /// The segments before the first scan: marker and body.
@@ -249,5 +253,7 @@ mod tests {
         assert!(Around::of(plain).adobe);
         let followed = [&plain[..], b"more"].concat();
         assert!(Around::of(&followed).has_metadata);
+        let between = b"\xFF\xD8\xFF\xDA\x00\x02ab\xFF\xFE\x00\x04hi\xFF\xDA\x00\x02ab\xFF\xD9";
+        assert!(Around::of(between).has_metadata);
     }
 }

@@ -13,6 +13,7 @@ mod bmp;
     feature = "webp"
 ))]
 mod by_image;
+pub(crate) mod frames;
 #[cfg(feature = "gif")]
 mod gif;
 #[cfg(feature = "ico")]
@@ -120,7 +121,7 @@ pub(crate) fn decode(
         #[cfg(feature = "png")]
         Format::Png => png::decode(bytes, wanted),
         #[cfg(feature = "webp")]
-        Format::Webp => webp::decode(bytes).map(Decoded::whole),
+        Format::Webp => webp::decode(bytes, header).map(Decoded::whole),
         #[cfg(feature = "gif")]
         Format::Gif => gif::decode(bytes).map(Decoded::whole),
         #[cfg(feature = "bmp")]
@@ -179,24 +180,13 @@ pub(crate) fn losses(format: Format, header: &Header, keep_depth: bool) -> Vec<W
             variant: None,
         });
     };
-    if header.frames > 1 {
-        let frames = header.frames;
-        if format == Format::Tiff {
-            warn(
-                WarningCode::PagesDropped,
-                format!("the first of {frames} pages was used"),
-            );
-        } else if format == Format::Ico {
-            warn(
-                WarningCode::PagesDropped,
-                format!("the largest of {frames} pictures was used"),
-            );
-        } else {
-            warn(
-                WarningCode::FramesDropped,
-                format!("the first of {frames} frames was used"),
-            );
-        }
+    if header.frames > 1 && !frames::are_in(format) {
+        let count = header.frames;
+        let detail = match format {
+            Format::Ico => format!("the largest of {count} pictures was used"),
+            _ => format!("the first of {count} pages was used"),
+        };
+        warn(WarningCode::PagesDropped, detail);
     }
     // Inks become light at once, with 8 bits.
     let kept = if keep_depth && header.color != ColorModel::Cmyk {

@@ -1,12 +1,14 @@
 //! PNG in, strictly: a wrong checksum in any chunk, a missing end and missing rows are refused.
 
 use std::io::Cursor;
+use std::time::Duration;
 
-use png::{BitDepth, ColorType, DecodingError, Transformations};
+use png::{BitDepth, BlendOp, ColorType, DecodingError, DisposeOp, Transformations};
 
+use super::frames::{After, Part, Parts};
 use super::{Decoded, Header, Wanted, cut_short, orientation};
 use crate::error::ImageError;
-use crate::image::picture::{Layout, Picture, narrowed};
+use crate::image::picture::{Layout, Picture, narrowed, zeroed};
 use crate::image::probe::ColorModel;
 use crate::image::profile;
 
@@ -112,6 +114,119 @@ pub(super) fn decode(bytes: &[u8], wanted: Wanted) -> Result<Decoded, ImageError
         Err(error) => return Err(error),
     };
     Ok(Decoded { picture, damage })
+}
+
+/// The parts that the frames of an animated PNG are made of.
+pub(super) struct PngParts<'a> {
+    reader: Reader<'a>,
+    plays: u32,
+    /// Frames that are still to come.
+    left: u32,
+    is_first: bool,
+}
+
+impl<'a> PngParts<'a> {
+    /// The parts, and the picture that is none of them but stands in for them all elsewhere.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<(Self, Option<Picture>), ImageError> {
+        let reader = open(bytes)?;
+        let info = reader.info();
+        let Some(control) = info.animation_control else {
+            return Err(ImageError::Corrupt {
+                detail: "this PNG has no frames".to_owned(),
+            });
+        };
+        let has_poster = info.frame_control.is_none();
+        let mut parts = Self {
+            reader,
+            plays: control.num_plays,
+            left: control.num_frames,
+            is_first: true,
+        };
+        let poster = if has_poster {
+            Some(parts.pixels()?)
+        } else {
+            None
+        };
+        Ok((parts, poster))
+    }
+
+    pub(super) fn plays(&self) -> u32 {
+        self.plays
+    }
+
+    /// The pixels of the next picture in the file, with as many channels as the file's pixels have.
+    fn pixels(&mut self) -> Result<Picture, ImageError> {
+        let no_memory = || ImageError::OutOfMemory {
+            needed: u64::MAX,
+            max: 0,
+        };
+        let size = self.reader.output_buffer_size().ok_or_else(no_memory)?;
+        let mut data = zeroed(size as u64)?;
+        let frame = self
+            .reader
+            .next_frame(&mut data)
+            .map_err(|error| refusal(&error))?;
+        let layout = layout(frame.color_type)?;
+        // Rows of seven passes are put together at the width of the whole picture.
+        let interlaced = self.reader.info().interlaced;
+        let stride = match self.reader.output_line_size(self.reader.info().width) {
+            Some(whole) if interlaced => whole,
+            _ => frame.line_size,
+        };
+        let mut pixels = Picture::blank((frame.width, frame.height), layout)?;
+        let row = pixels.stride();
+        for (to, from) in pixels.data.chunks_exact_mut(row).zip(data.chunks(stride)) {
+            if frame.bit_depth == BitDepth::Sixteen {
+                for (to, pair) in to.iter_mut().zip(from.as_chunks::<2>().0) {
+                    *to = narrowed(u16::from_be_bytes(*pair));
+                }
+            } else {
+                to.copy_from_slice(&from[..row]);
+            }
+        }
+        Ok(pixels)
+    }
+}
+
+impl Parts for PngParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
+        if self.left == 0 {
+            // What follows is checked like the rest.
+            self.reader.finish().map_err(|error| refusal(&error))?;
+            return Ok(None);
+        }
+        self.left -= 1;
+        let pixels = self.pixels()?;
+        let pixels = pixels.widened(if pixels.layout.is_gray() {
+            Layout::GrayAlpha
+        } else {
+            Layout::Rgba
+        })?;
+        let Some(frame) = self.reader.info().frame_control else {
+            return Err(ImageError::Corrupt {
+                detail: "a frame of the PNG lacks its description".to_owned(),
+            });
+        };
+        // The specification: hundredths where the denominator is 0.
+        let parts = match frame.delay_den {
+            0 => 100,
+            parts => u64::from(parts),
+        };
+        let is_first = std::mem::take(&mut self.is_first);
+        Ok(Some(Part {
+            at: (frame.x_offset, frame.y_offset),
+            pixels,
+            blend: frame.blend_op == BlendOp::Over,
+            after: match frame.dispose_op {
+                DisposeOp::None => After::Stays,
+                DisposeOp::Background => After::Cleared,
+                // The specification: before the first frame, there was nothing.
+                DisposeOp::Previous if is_first => After::Cleared,
+                DisposeOp::Previous => After::Before,
+            },
+            delay: Duration::from_nanos(u64::from(frame.delay_num) * 1_000_000_000 / parts),
+        }))
+    }
 }
 
 fn open(bytes: &[u8]) -> Result<Reader<'_>, ImageError> {
@@ -235,7 +350,7 @@ impl<'a> Around<'a> {
                 b"iCCP" => around.has_profile = true,
                 // These say how to show the pixels.
                 b"IHDR" | b"PLTE" | b"IDAT" | b"IEND" | b"tRNS" | b"gAMA" | b"cHRM" | b"sRGB"
-                | b"sBIT" | b"bKGD" | b"pHYs" | b"hIST" => {}
+                | b"sBIT" | b"bKGD" | b"pHYs" | b"hIST" | b"acTL" | b"fcTL" | b"fdAT" => {}
                 _ => around.has_metadata = true,
             }
             let Some(body) = after.get(..length) else {

@@ -1,13 +1,19 @@
 //! WebP in, by the pure-Rust decoder; this file walks the chunks.
+//!
+//! Of an animation, each frame's part is given to the decoder as a file of its own: what the decoder
+//! makes of whole animations differs from what players show.
 
 use std::io::Cursor;
+use std::time::Duration;
 
+use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;
 
+use super::frames::{After, Frames, Part, Parts};
 use super::{Header, by_image, cut_short, orientation};
 use crate::error::ImageError;
 use crate::image::Format;
-use crate::image::picture::Picture;
+use crate::image::picture::{Layout, Picture};
 use crate::image::probe::ColorModel;
 
 pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
@@ -86,19 +92,146 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     let pixels = u64::from(header.width) * u64::from(header.height);
     header.decode_memory = pixels * if !header.lossy || header.alpha { 5 } else { 2 } + (2 << 20);
     if header.frames > 1 {
+        // Frames are laid over each other with alpha, whatever the file says of itself.
+        header.channels = 4;
         header.decode_memory += pixels * 8;
     }
     Ok(header)
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Picture, ImageError> {
     // The decoder reads only what it needs and would not notice that the rest is missing.
-    if stated_length(bytes).is_none_or(|stated| stated > bytes.len() as u64) {
-        return Err(cut_short("the WebP data"));
+    check_length(bytes)?;
+    if header.frames > 1 {
+        let first = Frames::open(Format::Webp, bytes, header)?.next()?;
+        let no_frame = || ImageError::Corrupt {
+            detail: "there is no frame in this WebP file".to_owned(),
+        };
+        return first.map(|frame| frame.picture).ok_or_else(no_frame);
     }
     let decoder = WebPDecoder::new(Cursor::new(bytes))
         .map_err(|error| by_image::refusal(Format::Webp, &error))?;
     by_image::read(Format::Webp, decoder, false)
+}
+
+fn check_length(bytes: &[u8]) -> Result<(), ImageError> {
+    if stated_length(bytes).is_none_or(|stated| stated > bytes.len() as u64) {
+        return Err(cut_short("the WebP data"));
+    }
+    Ok(())
+}
+
+/// The parts that its frames are made of.
+pub(super) struct WebpParts<'a> {
+    bytes: &'a [u8],
+    chunks: Chunks<'a>,
+    plays: u32,
+    size: (u32, u32),
+}
+
+impl<'a> WebpParts<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Self {
+        let mut parts = Self {
+            bytes,
+            chunks: Chunks::of(bytes),
+            plays: 1,
+            size: (0, 0),
+        };
+        for Chunk { kind, body, .. } in Chunks::of(bytes) {
+            match (&kind, body) {
+                (b"VP8X", body) if body.len() >= 10 => {
+                    parts.size = (1 + u24(&body[4..]), 1 + u24(&body[7..]));
+                }
+                (b"ANIM", &[_, _, _, _, low, high, ..]) => {
+                    parts.plays = u32::from(u16::from_le_bytes([low, high]));
+                }
+                _ => {}
+            }
+        }
+        parts
+    }
+
+    pub(super) fn plays(&self) -> u32 {
+        self.plays
+    }
+}
+
+impl Parts for WebpParts<'_> {
+    fn next(&mut self) -> Result<Option<Part>, ImageError> {
+        let Some(chunk) = self.chunks.find(|chunk| chunk.kind == *b"ANMF") else {
+            check_length(self.bytes)?;
+            return Ok(None);
+        };
+        let corrupt = |detail: &str| ImageError::Corrupt {
+            detail: format!("a frame of the WebP file {detail}"),
+        };
+        if !chunk.whole {
+            return Err(cut_short("a frame of the WebP file"));
+        }
+        let Some((about, body)) = chunk.body.split_at_checked(16) else {
+            return Err(corrupt("is too short"));
+        };
+        let at = (u24(about) * 2, u24(&about[3..]) * 2);
+        let size = (u24(&about[6..]) + 1, u24(&about[9..]) + 1);
+        if at.0 + size.0 > self.size.0 || at.1 + size.1 > self.size.1 {
+            return Err(corrupt("lies outside its canvas"));
+        }
+        let file = file_of_frame(body, size).ok_or_else(|| corrupt("holds no picture"))?;
+        let decoder = WebPDecoder::new(Cursor::new(&file[..]))
+            .map_err(|error| by_image::refusal(Format::Webp, &error))?;
+        // Before memory is taken for what it says.
+        if decoder.dimensions() != size {
+            return Err(corrupt("contradicts itself about its size"));
+        }
+        let pixels = by_image::read(Format::Webp, decoder, false)?;
+        Ok(Some(Part {
+            at,
+            pixels: pixels.widened(Layout::Rgba)?,
+            blend: about[15] & 2 == 0,
+            after: if about[15] & 1 == 0 {
+                After::Stays
+            } else {
+                After::Cleared
+            },
+            delay: Duration::from_millis(u64::from(u24(&about[12..]))),
+        }))
+    }
+}
+
+/// The picture among a frame's chunks, as a file of its own.
+fn file_of_frame(body: &[u8], (width, height): (u32, u32)) -> Option<Vec<u8>> {
+    let mut alpha = None;
+    for Chunk { kind, body, whole } in Chunks(body) {
+        match &kind {
+            b"ALPH" if whole => alpha = Some(body),
+            b"VP8 " | b"VP8L" => {
+                let mut chunks = Vec::new();
+                if let Some(alpha) = alpha.filter(|_| kind == *b"VP8 ") {
+                    let mut extended = vec![0x10, 0, 0, 0];
+                    for side in [width, height] {
+                        extended.extend(&(side - 1).to_le_bytes()[..3]);
+                    }
+                    push_chunk(&mut chunks, *b"VP8X", &extended)?;
+                    push_chunk(&mut chunks, *b"ALPH", alpha)?;
+                }
+                push_chunk(&mut chunks, kind, body)?;
+                let length = u32::try_from(chunks.len() + 4).ok()?.to_le_bytes();
+                return Some([b"RIFF", &length[..], b"WEBP", &chunks].concat());
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Option<()> {
+    file.extend(kind);
+    file.extend(u32::try_from(body.len()).ok()?.to_le_bytes());
+    file.extend_from_slice(body);
+    if body.len() % 2 == 1 {
+        file.push(0);
+    }
+    Some(())
 }
 
 /// How long the file says it is, in bytes.

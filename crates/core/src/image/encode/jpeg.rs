@@ -38,7 +38,7 @@ pub(super) fn encode(
         layout,
         &options,
     )
-    .map_err(|error| codec_failure(variant, picture, &error))?;
+    .map_err(|error| codec_failure(variant, picture.data.len() as u64, &error))?;
     let (bytes, lost) = into_jpeg(jpeg, carried);
     Ok(Encoded { bytes, lost })
 }

@@ -1,5 +1,6 @@
 //! Pixels to a file, one file per format.
 
+pub(crate) mod animation;
 #[cfg(feature = "avif")]
 mod avif;
 #[cfg(feature = "jpeg")]
@@ -57,39 +58,47 @@ pub(crate) fn encode(
         narrow = picture.narrowed()?;
         &*narrow
     };
-    let mut unfit = false;
-    let fitted;
-    let carried = match &carried.icc {
-        // PNG chooses how it stores samples while it encodes, and AVIF takes no profile.
-        Some(icc) if matches!(variant.format, OutputFormat::Jpeg | OutputFormat::Webp) => {
-            // WebP stores gray as RGB; padding may have colored a gray picture.
-            let stored = match variant.format {
-                OutputFormat::Webp => Layout::Rgb,
-                _ => picture.layout,
-            };
-            let icc = profile::for_layout(icc, stored);
-            unfit = icc.is_none();
-            fitted = Carried {
-                icc,
-                exif: carried.exif.clone(),
-                xmp: carried.xmp.clone(),
-            };
-            &fitted
-        }
-        _ => carried,
-    };
+    let (carried, unfit) = fitting(carried, variant, picture.layout, picture.size());
     let encode = match variant.format {
         OutputFormat::Avif => avif::encode,
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
         OutputFormat::Webp => webp::encode,
     };
-    let mut encoded = encode(picture, variant, carried, stop)?;
-    if unfit {
-        let why = "the color profile describes other samples than this file stores";
-        encoded.lost.push(why.to_owned());
-    }
+    let mut encoded = encode(picture, variant, &carried, stop)?;
+    encoded.lost.extend(unfit);
     Ok(encoded)
+}
+
+/// What of `carried` a file of `size` with pixels of `layout` can say of itself, and what is lost.
+fn fitting(
+    carried: &Carried,
+    variant: &Variant,
+    layout: Layout,
+    size: (u32, u32),
+) -> (Carried, Vec<String>) {
+    let mut fitting = carried.for_size(size);
+    let mut lost = Vec::new();
+    // WebP stores gray as RGB; padding may have colored a gray picture. AVIF takes no profile, and needs
+    // it as it is to get rid of it.
+    let stored = match variant.format {
+        OutputFormat::Webp => Layout::Rgb,
+        _ => layout,
+    };
+    if variant.format != OutputFormat::Avif {
+        let icc = fitting.icc.take();
+        fitting.icc = icc.and_then(|icc| profile::for_layout(&icc, stored));
+    }
+    if carried.icc.is_some() && fitting.icc.is_none() {
+        lost.push("the color profile describes other samples than this file stores".to_owned());
+    }
+    if !carried.iptc.is_empty() && variant.format != OutputFormat::Jpeg {
+        let extension = variant.format.extension();
+        lost.push(format!(
+            "IPTC is not written into {extension}, but for creator, rights and credit as XMP"
+        ));
+    }
+    (fitting, lost)
 }
 
 fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {
@@ -102,13 +111,13 @@ fn failure(variant: &Variant, detail: &dyn std::fmt::Display) -> ImageError {
 #[cfg(any(feature = "jpeg", feature = "webp"))]
 fn codec_failure(
     variant: &Variant,
-    picture: &Picture,
+    picture_bytes: u64,
     error: &pixmill_codecs::Error,
 ) -> ImageError {
     match error {
         pixmill_codecs::Error::Stopped => ImageError::Stopped,
         pixmill_codecs::Error::Memory => {
-            let needed = picture.data.len() as u64 * 2;
+            let needed = picture_bytes * 2;
             ImageError::OutOfMemory {
                 needed,
                 max: needed.saturating_sub(1),

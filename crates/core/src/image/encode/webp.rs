@@ -2,7 +2,8 @@
 
 use pixmill_codecs::webp::{self, EncodeOptions, Layout as WebpLayout, Metadata, Mode};
 
-use super::{Encoded, codec_failure};
+use super::animation::{File, Film};
+use super::{Encoded, codec_failure as failed, fitting};
 use crate::error::ImageError;
 use crate::image::metadata::Carried;
 use crate::image::picture::{Layout, Picture};
@@ -14,7 +15,19 @@ pub(super) fn encode(
     carried: &Carried,
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
-    let options = EncodeOptions {
+    let options = options(variant);
+    let failed = |error| failed(variant, picture.data.len() as u64, &error);
+    let bytes = with_samples(picture, |layout, data| {
+        webp::encode(data, picture.width, picture.height, layout, &options, stop).map_err(failed)
+    })?;
+    Ok(Encoded {
+        bytes: with_metadata(bytes, carried).map_err(failed)?,
+        lost: Vec::new(),
+    })
+}
+
+fn options(variant: &Variant) -> EncodeOptions {
+    EncodeOptions {
         mode: match (variant.near_lossless, variant.encoder_quality()) {
             (Some(level), _) => Mode::NearLossless { level },
             (None, Some(quality)) => Mode::Lossy {
@@ -31,35 +44,94 @@ pub(super) fn encode(
         exact: variant.exact.unwrap_or(variant.lossless),
         sharp_yuv: variant.sharp_yuv,
         ..EncodeOptions::default()
-    };
-    let wide;
-    let (layout, data) = match picture.layout {
-        Layout::Rgb => (WebpLayout::Rgb, &picture.data),
-        Layout::Rgba => (WebpLayout::Rgba, &picture.data),
-        Layout::GrayAlpha => {
-            wide = picture.widened(Layout::Rgba)?;
-            (WebpLayout::Rgba, &wide.data)
-        }
-        _ => {
-            wide = picture.widened(Layout::Rgb)?;
-            (WebpLayout::Rgb, &wide.data)
-        }
-    };
-    let failed = |error| codec_failure(variant, picture, &error);
-    let bytes = webp::encode(data, picture.width, picture.height, layout, &options, stop)
-        .map_err(failed)?;
+    }
+}
+
+/// Hands over `picture` as libwebp takes it.
+fn with_samples<T>(
+    picture: &Picture,
+    take: impl FnOnce(WebpLayout, &[u8]) -> Result<T, ImageError>,
+) -> Result<T, ImageError> {
+    match picture.layout {
+        Layout::Rgb => take(WebpLayout::Rgb, &picture.data),
+        Layout::Rgba => take(WebpLayout::Rgba, &picture.data),
+        Layout::GrayAlpha => take(WebpLayout::Rgba, &picture.widened(Layout::Rgba)?.data),
+        _ => take(WebpLayout::Rgb, &picture.widened(Layout::Rgb)?.data),
+    }
+}
+
+fn with_metadata(bytes: Vec<u8>, carried: &Carried) -> Result<Vec<u8>, pixmill_codecs::Error> {
     let metadata = Metadata {
         icc: carried.icc.as_deref(),
         exif: carried.exif.as_deref(),
         xmp: carried.xmp.as_deref(),
     };
-    let bytes = if metadata == Metadata::default() {
-        bytes
+    if metadata == Metadata::default() {
+        Ok(bytes)
     } else {
-        webp::with_metadata(&bytes, &metadata).map_err(failed)?
-    };
-    Ok(Encoded {
-        bytes,
-        lost: Vec::new(),
-    })
+        webp::with_metadata(&bytes, &metadata)
+    }
+}
+
+/// An animated WebP in the making.
+pub(super) struct WebpAnimation<'a> {
+    file: webp::Animation<'a>,
+    carried: Carried,
+    lost: Vec<String>,
+    /// When the latest frame is shown no longer, in milliseconds.
+    end: u32,
+    bytes_of_frame: u64,
+}
+
+/// The longest time that a frame can be shown, in milliseconds: 24 bits.
+const MAX_DELAY: u32 = (1 << 24) - 1;
+
+impl<'a> WebpAnimation<'a> {
+    pub(super) fn new(
+        variant: &Variant,
+        film: &Film,
+        carried: &Carried,
+        stop: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Self, ImageError> {
+        let layout = if film.gray { Layout::Gray } else { Layout::Rgb };
+        let (carried, lost) = fitting(carried, variant, layout, film.size);
+        // A file has 16 bits for it; nobody will count.
+        let plays = u16::try_from(film.plays).unwrap_or(u16::MAX);
+        let begun = webp::Animation::new(film.size, plays, &options(variant), stop);
+        let bytes_of_frame = u64::from(film.size.0) * u64::from(film.size.1) * 4;
+        Ok(Self {
+            file: begun.map_err(|error| failed(variant, bytes_of_frame, &error))?,
+            carried,
+            lost,
+            end: 0,
+            bytes_of_frame,
+        })
+    }
+}
+
+impl File for WebpAnimation<'_> {
+    fn add(
+        &mut self,
+        variant: &Variant,
+        picture: &Picture,
+        (at, until): (u32, u32),
+    ) -> Result<(), ImageError> {
+        let bytes = self.bytes_of_frame;
+        // What was cut off one delay is cut off all later times.
+        let from = self.end;
+        self.end = from.saturating_add((until - at).min(MAX_DELAY));
+        with_samples(picture, |layout, data| {
+            let added = self.file.add(data, layout, from);
+            added.map_err(|error| failed(variant, bytes, &error))
+        })
+    }
+
+    fn finish(self: Box<Self>, variant: &Variant) -> Result<Encoded, ImageError> {
+        let bytes = self.file.finish(self.end);
+        let bytes = bytes.and_then(|bytes| with_metadata(bytes, &self.carried));
+        Ok(Encoded {
+            bytes: bytes.map_err(|error| failed(variant, self.bytes_of_frame, &error))?,
+            lost: self.lost,
+        })
+    }
 }
