@@ -24,8 +24,8 @@ Everything is below target/cloud: state, logs of Terraform and of moto.",
     start: |words| {
         let modes: Vec<_> = words.iter().map(|word| word.to_str()).collect();
         match modes[..] {
-            [] => run_if_possible(&MODES)?,
-            [Some(mode)] if MODES.contains(&mode) => run_if_possible(&[mode])?,
+            [] => run_if_possible(&MODES, build)?,
+            [Some(mode)] if MODES.contains(&mode) => run_if_possible(&[mode], build)?,
             _ => {
                 let words = "The modes are queue and direct.".to_owned();
                 return Err(Failure::Usage(words));
@@ -37,16 +37,17 @@ Everything is below target/cloud: state, logs of Terraform and of moto.",
 
 const MODES: [&str; 2] = ["queue", "direct"];
 
-/// As the last part of `cargo xtask test`.
+/// As the last part of `cargo xtask test`, whose tests have built the programs: building them by themselves would settle on
+/// fewer features, and build half of everything once more.
 pub(crate) fn both_if_possible() -> Result<(), Failure> {
-    run_if_possible(&MODES)
+    run_if_possible(&MODES, || Ok(()))
 }
 
-fn run_if_possible(modes: &[&str]) -> Result<(), Failure> {
+fn run_if_possible(modes: &[&str], build: fn() -> Result<(), Failure>) -> Result<(), Failure> {
     let tools = ["terraform", python::PYTHON.0];
     let missing: Vec<_> = tools.into_iter().filter(|tool| !is_there(tool)).collect();
     if missing.is_empty() {
-        return run(modes);
+        return run(modes, build);
     }
     let missing = missing.join(" and ");
     if env::var_os("CI").is_some() {
@@ -62,7 +63,7 @@ fn run_if_possible(modes: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run(modes: &[&str]) -> Result<(), Failure> {
+fn run(modes: &[&str], build: fn() -> Result<(), Failure>) -> Result<(), Failure> {
     machine::get_ready()?;
     let python = PathBuf::from(python::get_ready()?).with_file_name(python::PYTHON.0);
     build()?;
@@ -109,7 +110,7 @@ impl Drop for Running {
     }
 }
 
-/// With the features of the whole workspace, as the tests have built it already.
+/// With the features of the whole workspace.
 fn build() -> Result<(), Failure> {
     let status = cargo()
         .args(["build", "--workspace", "--all-features", "--bins"])

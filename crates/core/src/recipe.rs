@@ -160,8 +160,9 @@ pub enum MetadataRule {
     /// hide one (maker notes, unknown fields, properties of unknown XMP namespaces).
     NoLocation,
     /// All EXIF, XMP and IPTC is kept but embedded thumbnails and what no longer holds: orientation is
-    /// dropped once applied, pixel dimensions become the rendition's. Comments, and whatever else
-    /// programs put beside a picture, are never carried.
+    /// dropped once applied, pixel dimensions become the rendition's. Maker notes pass as they are, small
+    /// pictures in them included. Comments, and whatever else programs put beside a picture, are never
+    /// carried; nor is what a TIFF or GIF has beside EXIF.
     Keep,
 }
 

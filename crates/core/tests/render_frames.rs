@@ -526,3 +526,31 @@ fn a_jpeg_can_not_be_told_to_keep_frames() {
     .unwrap_err();
     assert!(error.to_string().contains("first-frame"), "{error}");
 }
+
+/// Opaque frames on a bare canvas: a reader that trusts the header must learn of the transparency.
+#[test]
+fn an_animation_on_a_bare_canvas_says_that_it_is_transparent() {
+    let piece = |at, color| Piece {
+        at,
+        drawing: full(color, 255, (20, 10)),
+        delay: 100,
+        blend: true,
+        after: After::Stays,
+    };
+    let bare = [piece((4, 4), RED), piece((10, 12), GREEN)];
+    let all = render(&films::gif((40, 30), &bare, Some(0)), &recipe(BOTH)).unwrap();
+    let webp = made(&all, "webp");
+    assert_eq!(&webp[12..16], b"VP8X");
+    assert_eq!(webp[20] & 0x12, 0x12);
+    assert_eq!(shown(webp).frames[0].0[..4], [0; 4]);
+    let ground = [piece((0, 0), RED), piece((10, 12), GREEN)];
+    let covered = [
+        Piece {
+            drawing: full(BLUE, 255, (40, 30)),
+            ..ground[0].clone()
+        },
+        ground[1].clone(),
+    ];
+    let all = render(&films::gif((40, 30), &covered, Some(0)), &recipe(BOTH)).unwrap();
+    assert_eq!(made(&all, "webp")[20] & 0x12, 0x02);
+}

@@ -78,6 +78,8 @@ pub(super) struct WebpAnimation<'a> {
     file: webp::Animation<'a>,
     carried: Carried,
     lost: Vec<String>,
+    /// Whether anything can be seen through on any frame.
+    has_alpha: bool,
     /// When the latest frame is shown no longer, in milliseconds.
     end: u32,
     bytes_of_frame: u64,
@@ -103,6 +105,7 @@ impl<'a> WebpAnimation<'a> {
             file: begun.map_err(|error| failed(variant, bytes_of_frame, &error))?,
             carried,
             lost,
+            has_alpha: false,
             end: 0,
             bytes_of_frame,
         })
@@ -117,6 +120,7 @@ impl File for WebpAnimation<'_> {
         (at, until): (u32, u32),
     ) -> Result<(), ImageError> {
         let bytes = self.bytes_of_frame;
+        self.has_alpha = self.has_alpha || !picture.is_opaque();
         // What was cut off one delay is cut off all later times.
         let from = self.end;
         self.end = from.saturating_add((until - at).min(MAX_DELAY));
@@ -129,9 +133,27 @@ impl File for WebpAnimation<'_> {
     fn finish(self: Box<Self>, variant: &Variant) -> Result<Encoded, ImageError> {
         let bytes = self.file.finish(self.end);
         let bytes = bytes.and_then(|bytes| with_metadata(bytes, &self.carried));
+        let mut bytes = bytes.map_err(|error| failed(variant, self.bytes_of_frame, &error))?;
+        if self.has_alpha {
+            state_alpha(&mut bytes);
+        }
         Ok(Encoded {
-            bytes: bytes.map_err(|error| failed(variant, self.bytes_of_frame, &error))?,
+            bytes,
             lost: self.lost,
         })
+    }
+}
+
+/// Says in the header of an animated `file` that it has transparency. libwebp says so only where a frame's
+/// own pixels have: opaque frames that leave parts of the canvas bare would be shown on black by readers that
+/// trust the header.
+fn state_alpha(file: &mut [u8]) {
+    const ANIMATED: u8 = 0x02;
+    const ALPHA: u8 = 0x10;
+    if file.get(12..16) == Some(b"VP8X")
+        && let Some(flags) = file.get_mut(20)
+        && *flags & ANIMATED != 0
+    {
+        *flags |= ALPHA;
     }
 }
