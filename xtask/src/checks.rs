@@ -108,6 +108,14 @@ fn feature_steps() -> Vec<Step> {
             "clippy --package pixmill --no-default-features --features png -- -D warnings",
         ),
         Step::new(
+            "AVIF and icons only",
+            "clippy --package pixmill --no-default-features --features avif,ico -- -D warnings",
+        ),
+        Step::new(
+            "PNM, QOI and TGA only",
+            "clippy --package pixmill --no-default-features --features pnm,qoi,tga -- -D warnings",
+        ),
+        Step::new(
             "WebP and GIF only",
             "clippy --package pixmill --no-default-features --features webp,gif -- -D warnings",
         ),

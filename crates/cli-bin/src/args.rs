@@ -189,6 +189,7 @@ pub(crate) struct Spot {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FormatArg {
+    Avif,
     Jpeg,
     Png,
     Webp,
@@ -313,6 +314,7 @@ impl RecipeChoice {
         let mut variant = Variant::new(
             "rendition",
             match format {
+                FormatArg::Avif => OutputFormat::Avif,
                 FormatArg::Jpeg => OutputFormat::Jpeg,
                 FormatArg::Png => OutputFormat::Png,
                 FormatArg::Webp => OutputFormat::Webp,

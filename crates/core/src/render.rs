@@ -30,7 +30,7 @@ use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
 use crate::image::{attention, color, encode, orient, placeholder, probe as header, resize, sniff};
 use crate::manifest::{EngineRecord, Placeholder};
 use crate::recipe::{
-    Color, ColorRule, DamageRule, Fit, Focus, IfLarger, MetadataRule, OrientationRule,
+    Color, ColorRule, DamageRule, DepthRule, Fit, Focus, IfLarger, MetadataRule, OrientationRule,
     OutputFormat, Recipe, Variant,
 };
 
@@ -38,17 +38,28 @@ use crate::recipe::{
 pub const RENDER_REVISION: u32 = 2;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
-const CODECS: [(&str, &str, bool); 7] = [
+const CODECS: [(&str, &str, bool); 10] = [
     ("fast_image_resize", "6.1.0", true),
     ("gif", "0.14.2", cfg!(feature = "gif")),
     (
         "image",
         "0.25.10",
-        cfg!(any(feature = "gif", feature = "bmp", feature = "webp")),
+        cfg!(any(
+            feature = "bmp",
+            feature = "gif",
+            feature = "ico",
+            feature = "pnm",
+            feature = "qoi",
+            feature = "tga",
+            feature = "webp"
+        )),
     ),
     ("image-webp", "0.2.4", cfg!(feature = "webp")),
     ("moxcms", "0.8.1", true),
     ("png", "0.18.1", cfg!(feature = "png")),
+    ("qoi", "0.4.1", cfg!(feature = "qoi")),
+    ("rav1e", "0.8.1", cfg!(feature = "avif")),
+    ("ravif", "0.13.0", cfg!(feature = "avif")),
     ("tiff", "0.11.3", cfg!(feature = "tiff")),
 ];
 
@@ -283,16 +294,21 @@ pub fn render_variants(
         stage.set(Stage::Decode);
         options.stop.check()?;
         let began = Instant::now();
-        let mut warnings = decode::losses(info.format, &header);
-        let accept_damage = recipe.source.damaged == DamageRule::Accept;
+        let wanted = decode::Wanted {
+            accept_damage: recipe.source.damaged == DamageRule::Accept,
+            // Frames are laid over each other with 8 bits, also where only the first is asked for.
+            keep_depth: recipe.source.depth == DepthRule::Keep
+                && !(info.frames > 1 && decode::frames::are_in(info.format)),
+        };
+        let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
         let animate::Begun {
             still,
             film,
             mut decoding,
         } = if animate::is_asked_for(&plans) {
-            animate::begin(&info, bytes, &header, accept_damage)?
+            animate::begin(&info, bytes, &header, wanted)?
         } else {
-            animate::still(&info, bytes, &header, accept_damage, began)?
+            animate::still(&info, bytes, &header, wanted, began)?
         };
         if film.is_none() {
             animate::only_stills(&mut plans);
@@ -831,6 +847,12 @@ fn draw_one(
         }
         flat = pixels.flattened(source.recipe.source.background.rgb())?;
         pixels = &flat;
+    }
+    if pixels.layout.is_deep() && !variant.format.has_depth() {
+        warn(
+            WarningCode::DepthReduced,
+            "16 bits a channel became 8".to_owned(),
+        );
     }
     let encoded = encode::encode(pixels, variant, carried, &|| stop.requested())?;
     let same = plan.placement.keeps_all(picture.size());

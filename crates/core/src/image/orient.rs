@@ -39,7 +39,7 @@ fn mirror_rows(picture: &mut Picture) {
 /// Reversing every byte and then each pixel's bytes is reversing the pixels.
 fn reverse_pixels(pixels: &mut [u8], layout: Layout) {
     pixels.reverse();
-    for pixel in pixels.chunks_exact_mut(layout.channels()) {
+    for pixel in pixels.chunks_exact_mut(layout.bytes_per_pixel()) {
         pixel.reverse();
     }
 }
@@ -55,11 +55,13 @@ fn flip_upside_down(picture: &mut Picture) {
 
 fn transposed(picture: &Picture, orientation: u8) -> Result<Picture, ImageError> {
     let mut turned = Picture::blank((picture.height, picture.width), picture.layout)?;
-    match picture.layout.channels() {
+    match picture.layout.bytes_per_pixel() {
         1 => transpose::<1>(picture, &mut turned.data, orientation),
         2 => transpose::<2>(picture, &mut turned.data, orientation),
         3 => transpose::<3>(picture, &mut turned.data, orientation),
-        _ => transpose::<4>(picture, &mut turned.data, orientation),
+        4 => transpose::<4>(picture, &mut turned.data, orientation),
+        6 => transpose::<6>(picture, &mut turned.data, orientation),
+        _ => transpose::<8>(picture, &mut turned.data, orientation),
     }
     Ok(turned)
 }
@@ -109,9 +111,16 @@ mod tests {
 
     #[test]
     fn all_eight_orientations_come_out_upright() {
-        for layout in [Layout::Gray, Layout::GrayAlpha, Layout::Rgb, Layout::Rgba] {
+        for layout in [
+            Layout::Gray,
+            Layout::GrayAlpha,
+            Layout::Rgb,
+            Layout::Rgba,
+            Layout::Rgb16,
+            Layout::Rgba16,
+        ] {
             let spread = |samples: &[u8]| {
-                let channels = u8::try_from(layout.channels()).unwrap();
+                let channels = u8::try_from(layout.bytes_per_pixel()).unwrap();
                 let pixel = |v: &u8| (0..channels).map(|c| *v + 20 * c).collect::<Vec<_>>();
                 samples.iter().flat_map(pixel).collect::<Vec<u8>>()
             };

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::picture::{Layout, Picture};
+use super::picture::{Layout, Picture, narrowed};
 use crate::manifest::Placeholder;
 
 /// The longest side of what a ThumbHash is made of, in pixels: its author's limit.
@@ -73,12 +73,22 @@ impl Cells {
         let (wide, high) = (fit(width), fit(height));
         let mut sums = vec![[0; 5]; wide * high];
         let step = (longer / SAMPLES).max(1) as usize;
-        let channels = picture.layout.channels();
+        let pixel_bytes = picture.layout.bytes_per_pixel();
         let rows = picture.data.chunks_exact(picture.stride()).enumerate();
         for (y, row) in rows.step_by(step) {
             let line = y * high / height as usize * wide;
-            for (x, pixel) in row.chunks_exact(channels).enumerate().step_by(step) {
-                let ([r, g, b], alpha) = match (picture.layout, pixel) {
+            for (x, pixel) in row.chunks_exact(pixel_bytes).enumerate().step_by(step) {
+                let mut narrow = [0; 4];
+                let pixel = if picture.layout.is_deep() {
+                    let samples = pixel.as_chunks::<2>().0;
+                    for (to, from) in narrow.iter_mut().zip(samples) {
+                        *to = narrowed(u16::from_ne_bytes(*from));
+                    }
+                    &narrow[..samples.len()]
+                } else {
+                    pixel
+                };
+                let ([r, g, b], alpha) = match (picture.layout.shallow(), pixel) {
                     (Layout::Gray, &[v]) => ([v; 3], 255),
                     (Layout::GrayAlpha, &[v, alpha]) => ([v; 3], alpha),
                     (Layout::Rgba, &[r, g, b, alpha]) => ([r, g, b], alpha),

@@ -4,7 +4,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, MulDiv, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::geometry::Placement;
-use super::picture::{Layout, Picture};
+use super::picture::{Layout, Picture, deepened};
 use crate::error::ImageError;
 use crate::recipe::Color;
 
@@ -14,6 +14,10 @@ fn pixel_type(layout: Layout) -> PixelType {
         Layout::GrayAlpha => PixelType::U8x2,
         Layout::Rgb => PixelType::U8x3,
         Layout::Rgba | Layout::Cmyk => PixelType::U8x4,
+        Layout::Gray16 => PixelType::U16,
+        Layout::GrayAlpha16 => PixelType::U16x2,
+        Layout::Rgb16 => PixelType::U16x3,
+        Layout::Rgba16 => PixelType::U16x4,
     }
 }
 
@@ -25,7 +29,7 @@ pub(crate) fn premultiply(picture: &mut Picture) {
     }
     let kind = pixel_type(picture.layout);
     let mut view = Image::from_slice_u8(picture.width, picture.height, &mut picture.data, kind)
-        .expect("a picture's buffer has the picture's size");
+        .expect("a buffer of the picture's size, which allocators align for 16 bits");
     MulDiv::new()
         .multiply_alpha_inplace(&mut view)
         .expect("gray and RGB with alpha can be multiplied");
@@ -54,9 +58,9 @@ fn resampled(source: &Picture, placement: &Placement) -> Result<Picture, ImageEr
     let crop = placement.crop;
     let mut picture = Picture::blank(placement.picture, source.layout)?;
     let from = ImageRef::new(source.width, source.height, &source.data, kind)
-        .expect("a picture's buffer has the picture's size");
+        .expect("a buffer of the picture's size, which allocators align for 16 bits");
     let mut to = Image::from_slice_u8(picture.width, picture.height, &mut picture.data, kind)
-        .expect("a picture's buffer has the picture's size");
+        .expect("a buffer of the picture's size, which allocators align for 16 bits");
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(crop.left, crop.top, crop.width, crop.height)
@@ -81,7 +85,7 @@ fn cropped(source: &Picture, placement: &Placement) -> Result<Picture, ImageErro
     let (left, top) = (placement.crop.left as usize, placement.crop.top as usize);
     let mut part = Picture::blank(placement.picture, source.layout)?;
     let (from_stride, to_stride) = (source.stride(), part.stride());
-    let start = left * source.layout.channels();
+    let start = left * source.layout.bytes_per_pixel();
     let rows = source.data.chunks_exact(from_stride).skip(top);
     for (to, from) in part.data.chunks_exact_mut(to_stride).zip(rows) {
         to.copy_from_slice(&from[start..start + to_stride]);
@@ -104,14 +108,20 @@ fn padded(
         (false, false) => Layout::Rgb,
         (false, true) => Layout::Rgba,
     };
-    let mut canvas = Picture::blank(placement.canvas, layout)?;
     let fill = match layout {
         Layout::Gray | Layout::GrayAlpha => [red, alpha, 0, 0],
         _ => [red, green, blue, alpha],
     };
-    let channels = layout.channels();
-    for pixel in canvas.data.chunks_exact_mut(channels) {
-        pixel.copy_from_slice(&fill[..channels]);
+    let fill = &fill[..layout.channels()];
+    let (layout, fill) = if picture.layout.is_deep() {
+        let bytes = fill.iter().flat_map(|v| deepened(*v).to_ne_bytes());
+        (layout.deep(), bytes.collect::<Vec<u8>>())
+    } else {
+        (layout, fill.to_vec())
+    };
+    let mut canvas = Picture::blank(placement.canvas, layout)?;
+    for pixel in canvas.data.chunks_exact_mut(fill.len()) {
+        pixel.copy_from_slice(&fill);
     }
     let widened;
     let picture = if picture.layout == layout {
@@ -121,7 +131,7 @@ fn padded(
         &widened
     };
     let (stride, part) = (canvas.stride(), picture.stride());
-    let start = placement.at.0 as usize * channels;
+    let start = placement.at.0 as usize * fill.len();
     let rows = canvas
         .data
         .chunks_exact_mut(stride)

@@ -37,6 +37,10 @@ pub fn sniff(bytes: &[u8]) -> Sniffed {
     if is_text(&text[..text.len().min(TEXT_WINDOW)]) {
         return Sniffed::Text;
     }
+    #[cfg(feature = "tga")]
+    if is_tga(bytes) {
+        return Sniffed::Picture(Format::Tga);
+    }
     Sniffed::Unknown
 }
 
@@ -66,6 +70,17 @@ fn by_magic(bytes: &[u8]) -> Option<Format> {
         Some(Format::Pdf)
     } else if starts(b"BM") && is_bmp(bytes) {
         Some(Format::Bmp)
+    } else if starts(b"qoif")
+        && bytes
+            .get(12)
+            .is_none_or(|channels| matches!(channels, 3 | 4))
+        && bytes.get(13).is_none_or(|space| *space < 2)
+    {
+        Some(Format::Qoi)
+    } else if starts(b"\0\0\x01\0") && is_ico(bytes) {
+        Some(Format::Ico)
+    } else if is_pnm(bytes) {
+        Some(Format::Pnm)
     } else {
         by_brand(bytes)
     }
@@ -81,6 +96,82 @@ fn is_bmp(bytes: &[u8]) -> bool {
         // Too short to tell from text by this; a control byte is telling enough.
         None => bytes.iter().any(|byte| *byte < 9),
     }
+}
+
+/// Four common bytes and a directory of at least one entry, whose reserved byte and first picture's
+/// place make sense.
+fn is_ico(bytes: &[u8]) -> bool {
+    let Some(&[low, high, _, _, _, reserved]) = bytes.get(4..10).and_then(|b| b.first_chunk())
+    else {
+        return false;
+    };
+    let pictures = u32::from(u16::from_le_bytes([low, high]));
+    let offset = bytes.get(18..22).and_then(|b| b.first_chunk::<4>());
+    // Some programs write 255 there.
+    pictures > 0
+        && matches!(reserved, 0 | 255)
+        && offset.is_none_or(|offset| u32::from_le_bytes(*offset) >= 6 + 16 * pictures)
+}
+
+/// "P5" alone begins many a text; white space and two numbers behind it begin hardly any. PAM writes its
+/// fields by name.
+fn is_pnm(bytes: &[u8]) -> bool {
+    let Some((&[b'P', kind, space], mut rest)) = bytes.split_first_chunk::<3>() else {
+        return false;
+    };
+    if kind == b'7' {
+        return space == b'\n'
+            && [
+                &b"WIDTH "[..],
+                b"HEIGHT ",
+                b"DEPTH ",
+                b"MAXVAL ",
+                b"TUPLTYPE ",
+                b"#",
+            ]
+            .iter()
+            .any(|field| rest.starts_with(field));
+    }
+    if !matches!(kind, b'1'..=b'6') || !space.is_ascii_whitespace() {
+        return false;
+    }
+    for number in 0..2 {
+        rest = rest.trim_ascii_start();
+        while rest.first() == Some(&b'#') {
+            let line = rest.iter().position(|byte| *byte == b'\n');
+            rest = rest[line.unwrap_or(rest.len())..].trim_ascii_start();
+        }
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        rest = &rest[digits..];
+        let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
+        if digits == 0 || !ends {
+            // All of a prefix may be one long comment.
+            return number == 0 && digits == 0 && rest.is_empty() && bytes.contains(&b'#');
+        }
+    }
+    true
+}
+
+/// TGA has no sign of its own: this takes every header whose fields make sense together.
+#[cfg(feature = "tga")]
+fn is_tga(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<18>() else {
+        return false;
+    };
+    let mapped = matches!(header[2], 1 | 9);
+    let side = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]) > 0;
+    let alpha = header[17] & 15;
+    matches!(header[2], 1..=3 | 9..=11)
+        && header[1] == u8::from(mapped)
+        && (if mapped {
+            matches!(header[7], 15 | 16 | 24 | 32) && matches!(header[16], 8 | 16)
+        } else {
+            header[3..8] == [0; 5] && matches!(header[16], 8 | 15 | 16 | 24 | 32)
+        })
+        && side(12)
+        && side(14)
+        && matches!(alpha, 0 | 1 | 8)
+        && header[17] & 0xC0 == 0
 }
 
 /// HEIC and AVIF share a container and name themselves by brands in its first box.
@@ -206,6 +297,21 @@ mod tests {
             ),
             (b"\xFF\x0A\xFA", Sniffed::Picture(Format::JpegXl)),
             (b"%PDF-1.7\n", Sniffed::Picture(Format::Pdf)),
+            (
+                b"qoif\0\0\0\x05\0\0\0\x05\x03\0",
+                Sniffed::Picture(Format::Qoi),
+            ),
+            (b"qoif is no word", Sniffed::Text),
+            (
+                b"\0\0\x01\0\x02\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x26\0\0\0",
+                Sniffed::Picture(Format::Ico),
+            ),
+            (b"\0\0\x01\0\0\0\0\0\0\0\0\0\0\0", Sniffed::Unknown),
+            (b"P6 7 8\n255\n", Sniffed::Picture(Format::Pnm)),
+            (b"P1\n# by hand\n2 2 0 1 1 0", Sniffed::Picture(Format::Pnm)),
+            (b"P7\nWIDTH 2\n", Sniffed::Picture(Format::Pnm)),
+            (b"P5 is a rating, 12 of them", Sniffed::Text),
+            (b"P5 12 of them", Sniffed::Text),
             (
                 b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
                 Sniffed::Picture(Format::Heic),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Output, Plan, RenderOptions, Shares, Source, deferred, draw, parallel, settle};
 use crate::error::{ImageError, Stage};
 use crate::image::decode::frames::{self, Frame, Frames};
-use crate::image::decode::{self, Decoded, Header};
+use crate::image::decode::{self, Decoded, Header, Wanted};
 use crate::image::encode::animation::{Animation, Film};
 use crate::image::metadata::Carried;
 use crate::image::picture::Picture;
@@ -79,9 +79,10 @@ pub(super) fn begin<'a>(
     info: &Info,
     bytes: &'a [u8],
     header: &Header,
-    accept_damage: bool,
+    wanted: Wanted,
 ) -> Result<Begun<'a>, ImageError> {
     let began = Instant::now();
+    let accept_damage = wanted.accept_damage;
     let opened = Frames::open(info.format, bytes, header).and_then(|mut frames| {
         let first = frames.next()?;
         Ok((frames, first))
@@ -89,9 +90,9 @@ pub(super) fn begin<'a>(
     let (mut frames, first) = match opened {
         Ok((frames, Some(first))) => (frames, first),
         // What can be had of a damaged first frame, a still has too.
-        Ok((_, None)) => return still(info, bytes, header, accept_damage, began),
+        Ok((_, None)) => return still(info, bytes, header, wanted, began),
         Err(error) if accept_damage && is_damage(&error) => {
-            return still(info, bytes, header, accept_damage, began);
+            return still(info, bytes, header, wanted, began);
         }
         Err(error) => return Err(error),
     };
@@ -121,10 +122,11 @@ pub(super) fn still<'a>(
     info: &Info,
     bytes: &[u8],
     header: &Header,
-    accept_damage: bool,
+    wanted: Wanted,
     began: Instant,
 ) -> Result<Begun<'a>, ImageError> {
-    let still = match decode::decode(info.format, bytes, header, accept_damage) {
+    let accept_damage = wanted.accept_damage;
+    let still = match decode::decode(info.format, bytes, header, wanted) {
         Err(error) if accept_damage && is_damage(&error) && frames::are_in(info.format) => {
             // The first frame may be whole where the file is not.
             let first = Frames::open(info.format, bytes, header).and_then(|mut all| all.next());

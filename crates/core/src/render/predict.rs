@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Plan, applies_orientation, plan};
 use crate::image::geometry::Placement;
 use crate::image::{ColorModel, Format, Info, orient};
-use crate::recipe::{Effort, OutputFormat, Recipe};
+use crate::recipe::{DepthRule, Effort, OutputFormat, Recipe};
 
 /// What rendering will take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,11 @@ pub(super) fn of_plans(
     let threads = threads.max(1);
     let turned = applies_orientation(recipe);
     let size = info.size(turned);
+    let stored = bytes_per_pixel(info, recipe);
     let picture = info.pixels()
         * match info.color {
             ColorModel::Cmyk => 3,
-            _ => u64::from(info.channels),
+            _ => stored,
         };
     let turning = if turned && orient::swaps_sides(info.orientation) {
         picture
@@ -80,10 +81,10 @@ pub(super) fn of_plans(
         let placement = &plan.placement;
         if !placement.keeps_all(size) && !drawn.contains(&placement) {
             drawn.push(placement);
-            drawing.push(area(placement.canvas) * u64::from(info.channels));
+            drawing.push(area(placement.canvas) * stored);
             if placement.resamples() {
                 // Resampling goes by way of the source's width and the rendition's height.
-                let between = area((size.0, placement.picture.1)) * u64::from(info.channels);
+                let between = area((size.0, placement.picture.1)) * stored;
                 halfway = halfway.max(between);
             }
         }
@@ -96,7 +97,7 @@ pub(super) fn of_plans(
         between_frames += info.pixels() * 20 + info.decode_memory;
     }
     let passing = largest(encoding, threads) + largest(drawing, threads) + halfway + between_frames;
-    let peak = (info.pixels() * u64::from(info.channels) + info.decode_memory)
+    let peak = (info.pixels() * stored + info.decode_memory)
         .max(picture + turning)
         .max(picture + kept + passing);
     let made = || plans.iter().filter(|plan| plan.left_out.is_none());
@@ -164,6 +165,10 @@ fn frame_time(plan: &Plan<'_>, info: &Info) -> Duration {
     let variant = plan.variant;
     let lossless = variant.encoder_quality().is_none();
     let nanoseconds = match (variant.format, variant.effort) {
+        (OutputFormat::Avif, Effort::Fast) => 1_300,
+        (OutputFormat::Avif, Effort::Balanced) => 3_000,
+        (OutputFormat::Avif, Effort::Best) => 6_000,
+        (OutputFormat::Jpeg, _) if variant.is_progressive() => 25,
         (OutputFormat::Jpeg, Effort::Fast) => 6,
         (OutputFormat::Jpeg, _) => 12,
         (OutputFormat::Png, Effort::Fast | Effort::Balanced) => 15,
@@ -174,11 +179,23 @@ fn frame_time(plan: &Plan<'_>, info: &Info) -> Duration {
                 Effort::Balanced => 110,
                 Effort::Best => 200,
             };
-            if lossless { lossy * 8 } else { lossy }
+            let sharp = if variant.sharp_yuv { 60 } else { 0 };
+            match (lossless, variant.near_lossless) {
+                (_, Some(_)) => lossy * 12,
+                (true, None) => lossy * 8,
+                (false, None) => lossy + sharp,
+            }
         }
     };
     let alpha = if info.alpha { 2 } else { 1 };
     Duration::from_millis(1) + time(area(plan.placement.canvas), nanoseconds * alpha)
+}
+
+/// Bytes of a pixel from decoding to encoding.
+fn bytes_per_pixel(info: &Info, recipe: &Recipe) -> u64 {
+    let deep =
+        recipe.source.depth == DepthRule::Keep && info.bits > 8 && info.color != ColorModel::Cmyk;
+    u64::from(info.channels) * if deep { 2 } else { 1 }
 }
 
 fn area((width, height): (u32, u32)) -> u64 {
@@ -234,6 +251,10 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
     let widened = if gray { pixels * (3 + alpha) } else { 0 };
     let variant = plan.variant;
     let (out, work) = match variant.format {
+        OutputFormat::Avif => {
+            let out = detail.bytes(pixels, 2, 80);
+            (out, pixels * (60 + 30 * alpha) + widened)
+        }
         OutputFormat::Jpeg => {
             let fine = variant.encoder_quality().is_some_and(|q| q >= 90);
             let samples_in_halves = match (gray, fine) {
@@ -262,7 +283,9 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
         OutputFormat::Webp => {
             let out = detail.bytes(pixels, 2, 60);
             // The coder keeps its decisions: some twenty bytes for each that it will write.
-            (out, out * 18 + pixels * (3 + 13 * alpha) + widened)
+            // Halving colors with care works on whole pixels, and on wider samples beside them.
+            let sharp = if variant.sharp_yuv { pixels * 16 } else { 0 };
+            (out, out * 18 + pixels * (3 + 13 * alpha) + widened + sharp)
         }
     };
     (out, work + (1 << 20))

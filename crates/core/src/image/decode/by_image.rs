@@ -1,13 +1,55 @@
 //! What the formats that the `image` crate decodes have in common.
 
-use image::{ColorType, ImageDecoder, ImageError as Cause, Limits};
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError as Cause, Limits};
 
+use super::Header;
 use crate::error::ImageError;
 use crate::image::Format;
 use crate::image::picture::{Layout, Picture, zeroed};
+use crate::image::probe::ColorModel;
 
-/// The pixels of `decoder`, 8 bits a sample.
-pub(super) fn read(format: Format, mut decoder: impl ImageDecoder) -> Result<Picture, ImageError> {
+/// The header of a still picture without metadata, of which `decoder` has read the file's own.
+pub(super) fn header(format: Format, decoder: &impl ImageDecoder) -> Result<Header, ImageError> {
+    let layout = layout(format, decoder.color_type())?;
+    let (width, height) = decoder.dimensions();
+    let bits = match decoder.original_color_type() {
+        ExtendedColorType::L1 | ExtendedColorType::La1 => 1,
+        _ if layout.is_deep() => 16,
+        _ => 8,
+    };
+    let deep = if layout.is_deep() {
+        decoder.total_bytes()
+    } else {
+        0
+    };
+    Ok(Header {
+        width,
+        height,
+        orientation: 1,
+        frames: 1,
+        alpha: layout.has_alpha(),
+        color: if layout.is_gray() {
+            ColorModel::Gray
+        } else {
+            ColorModel::Rgb
+        },
+        bits,
+        icc: None,
+        exif: None,
+        xmp: None,
+        has_metadata: false,
+        lossy: false,
+        decode_memory: deep + (1 << 20),
+        channels: u8::try_from(layout.channels()).unwrap_or(4),
+    })
+}
+
+/// The pixels of `decoder`, 8 bits a sample; 16 where it has them and `keep_depth` says so.
+pub(super) fn read(
+    format: Format,
+    mut decoder: impl ImageDecoder,
+    keep_depth: bool,
+) -> Result<Picture, ImageError> {
     let color = decoder.color_type();
     let layout = layout(format, color)?;
     let (width, height) = decoder.dimensions();
@@ -22,26 +64,34 @@ pub(super) fn read(format: Format, mut decoder: impl ImageDecoder) -> Result<Pic
     decoder
         .read_image(&mut data)
         .map_err(|error| refusal(format, &error))?;
-    Ok(Picture {
+    let picture = Picture {
         width,
         height,
         layout,
         data,
-    })
+    };
+    if keep_depth || !layout.is_deep() {
+        return Ok(picture);
+    }
+    picture.narrowed().map(std::borrow::Cow::into_owned)
 }
 
-/// The layout of `color`; the formats here have 8 bits a sample.
+/// The layout of `color`.
 pub(super) fn layout(format: Format, color: ColorType) -> Result<Layout, ImageError> {
     match color {
         ColorType::L8 => Ok(Layout::Gray),
         ColorType::La8 => Ok(Layout::GrayAlpha),
         ColorType::Rgb8 => Ok(Layout::Rgb),
         ColorType::Rgba8 => Ok(Layout::Rgba),
+        ColorType::L16 => Ok(Layout::Gray16),
+        ColorType::La16 => Ok(Layout::GrayAlpha16),
+        ColorType::Rgb16 => Ok(Layout::Rgb16),
+        ColorType::Rgba16 => Ok(Layout::Rgba16),
         other => Err(ImageError::Unsupported {
             what: format!(
                 "this {format} stores its pixels as {other:?}, which is not decoded here"
             ),
-            remedy: "save it with 8 bits a channel".to_owned(),
+            remedy: "save it with 8 or 16 bits a channel".to_owned(),
         }),
     }
 }

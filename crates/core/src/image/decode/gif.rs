@@ -45,7 +45,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     }
     let decoder = GifDecoder::new(Cursor::new(bytes))
         .map_err(|error| by_image::refusal(Format::Gif, &error))?;
-    by_image::read(Format::Gif, decoder)
+    by_image::read(Format::Gif, decoder, false)
 }
 
 /// The parts that its frames are made of.

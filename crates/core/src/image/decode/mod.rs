@@ -3,15 +3,31 @@
 
 #[cfg(feature = "bmp")]
 mod bmp;
-#[cfg(any(feature = "bmp", feature = "gif", feature = "webp"))]
+#[cfg(any(
+    feature = "bmp",
+    feature = "gif",
+    feature = "ico",
+    feature = "pnm",
+    feature = "qoi",
+    feature = "tga",
+    feature = "webp"
+))]
 mod by_image;
 pub(crate) mod frames;
 #[cfg(feature = "gif")]
 mod gif;
+#[cfg(feature = "ico")]
+mod ico;
 #[cfg(feature = "jpeg")]
 pub(crate) mod jpeg;
 #[cfg(feature = "png")]
 mod png;
+#[cfg(feature = "pnm")]
+mod pnm;
+#[cfg(feature = "qoi")]
+mod qoi;
+#[cfg(feature = "tga")]
+mod tga;
 #[cfg(feature = "tiff")]
 mod tiff;
 #[cfg(feature = "webp")]
@@ -67,8 +83,25 @@ pub(crate) fn header(format: Format, bytes: &[u8]) -> Result<Header, ImageError>
         Format::Bmp => bmp::header(bytes),
         #[cfg(feature = "tiff")]
         Format::Tiff => tiff::header(bytes),
+        #[cfg(feature = "ico")]
+        Format::Ico => ico::header(bytes),
+        #[cfg(feature = "pnm")]
+        Format::Pnm => pnm::header(bytes),
+        #[cfg(feature = "qoi")]
+        Format::Qoi => qoi::header(bytes),
+        #[cfg(feature = "tga")]
+        Format::Tga => tga::header(bytes),
         other => Err(sniff::refusal(Sniffed::Picture(other), bytes)),
     }
+}
+
+/// How a picture is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Damaged pictures are decoded as far as that goes.
+    pub(crate) accept_damage: bool,
+    /// More than 8 bits a sample become 16 and not 8 (but for inks).
+    pub(crate) keep_depth: bool,
 }
 
 /// The first picture of `bytes`, whose `header` has been held against the limits.
@@ -76,13 +109,17 @@ pub(crate) fn decode(
     format: Format,
     bytes: &[u8],
     header: &Header,
-    accept_damage: bool,
+    wanted: Wanted,
 ) -> Result<Decoded, ImageError> {
+    let Wanted {
+        accept_damage,
+        keep_depth,
+    } = wanted;
     let decoded: Result<Decoded, ImageError> = match format {
         #[cfg(feature = "jpeg")]
         Format::Jpeg => jpeg::decode(bytes, accept_damage),
         #[cfg(feature = "png")]
-        Format::Png => png::decode(bytes, accept_damage),
+        Format::Png => png::decode(bytes, wanted),
         #[cfg(feature = "webp")]
         Format::Webp => webp::decode(bytes, header).map(Decoded::whole),
         #[cfg(feature = "gif")]
@@ -90,9 +127,17 @@ pub(crate) fn decode(
         #[cfg(feature = "bmp")]
         Format::Bmp => bmp::decode(bytes).map(Decoded::whole),
         #[cfg(feature = "tiff")]
-        Format::Tiff => tiff::decode(bytes).map(Decoded::whole),
+        Format::Tiff => tiff::decode(bytes, keep_depth).map(Decoded::whole),
+        #[cfg(feature = "ico")]
+        Format::Ico => ico::decode(bytes, wanted),
+        #[cfg(feature = "pnm")]
+        Format::Pnm => pnm::decode(bytes, keep_depth).map(Decoded::whole),
+        #[cfg(feature = "qoi")]
+        Format::Qoi => qoi::decode(bytes).map(Decoded::whole),
+        #[cfg(feature = "tga")]
+        Format::Tga => tga::decode(bytes).map(Decoded::whole),
         other => {
-            let _ = accept_damage;
+            let _ = (accept_damage, keep_depth);
             Err(sniff::refusal(Sniffed::Picture(other), bytes))
         }
     };
@@ -107,7 +152,16 @@ pub(crate) fn decode(
 }
 
 impl Decoded {
-    #[cfg(any(feature = "bmp", feature = "gif", feature = "tiff", feature = "webp"))]
+    #[cfg(any(
+        feature = "bmp",
+        feature = "gif",
+        feature = "ico",
+        feature = "pnm",
+        feature = "qoi",
+        feature = "tga",
+        feature = "tiff",
+        feature = "webp"
+    ))]
     fn whole(picture: Picture) -> Self {
         Self {
             picture,
@@ -117,7 +171,7 @@ impl Decoded {
 }
 
 /// What is lost already by the way in which a file of `format` is decoded here.
-pub(crate) fn losses(format: Format, header: &Header) -> Vec<Warning> {
+pub(crate) fn losses(format: Format, header: &Header, keep_depth: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |code, detail| {
         warnings.push(Warning {
@@ -127,16 +181,23 @@ pub(crate) fn losses(format: Format, header: &Header) -> Vec<Warning> {
         });
     };
     if header.frames > 1 && !frames::are_in(format) {
-        let pages = header.frames;
-        warn(
-            WarningCode::PagesDropped,
-            format!("the first of {pages} pages was used"),
-        );
+        let count = header.frames;
+        let detail = match format {
+            Format::Ico => format!("the largest of {count} pictures was used"),
+            _ => format!("the first of {count} pages was used"),
+        };
+        warn(WarningCode::PagesDropped, detail);
     }
-    if header.bits > 8 {
+    // Inks become light at once, with 8 bits.
+    let kept = if keep_depth && header.color != ColorModel::Cmyk {
+        16
+    } else {
+        8
+    };
+    if header.bits > kept {
         warn(
             WarningCode::DepthReduced,
-            format!("{} bits a channel became 8", header.bits),
+            format!("{} bits a channel became {kept}", header.bits),
         );
     }
     warnings
@@ -149,44 +210,9 @@ fn orientation(exif: Option<&[u8]>) -> u8 {
         .map_or(1, image::metadata::Orientation::to_exif)
 }
 
-/// 16 bits to 8, scaled and rounded to nearest.
-#[cfg(any(feature = "png", feature = "tiff"))]
-fn narrowed(sample: u16) -> u8 {
-    u8::try_from((u32::from(sample) * 255 + 32_767) / 65_535).unwrap_or(255)
-}
-
-#[cfg(feature = "tiff")]
-/// 0 to 1 becomes 0 to 255; what lies outside is clipped, and no number is black.
-fn from_float(value: f32) -> u8 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 0..=255 first, and NaN casts to 0"
-    )]
-    let sample = (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8;
-    sample
-}
-
 #[cfg(any(feature = "png", feature = "webp", feature = "gif", feature = "tiff"))]
 fn cut_short(what: &str) -> ImageError {
     ImageError::Truncated {
         detail: format!("it ends within {what}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[cfg(feature = "png")]
-    #[test]
-    fn sixteen_bits_are_scaled_to_eight_and_rounded() {
-        assert_eq!(super::narrowed(0), 0);
-        assert_eq!(super::narrowed(128), 0);
-        assert_eq!(super::narrowed(129), 1);
-        assert_eq!(super::narrowed(32_767), 127);
-        assert_eq!(super::narrowed(32_768), 128);
-        assert_eq!(super::narrowed(65_535), 255);
-        for v in 0..=255u8 {
-            assert_eq!(super::narrowed(u16::from(v) * 257), v);
-        }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use png::{BitDepth, BlendOp, ColorType, DecodingError, DisposeOp, Transformations};
 
 use super::frames::{After, Part, Parts};
-use super::{Decoded, Header, cut_short, narrowed, orientation};
+use super::{Decoded, Header, Wanted, cut_short, orientation};
 use crate::error::ImageError;
-use crate::image::picture::{Layout, Picture, zeroed};
+use crate::image::picture::{Layout, Picture, narrowed, zeroed};
 use crate::image::probe::ColorModel;
+use crate::image::profile;
 
 /// What the decoder may take beside the pixels and a few rows: profiles are inflated within this.
 const MEMORY: usize = 16 << 20;
@@ -29,12 +30,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
             .saturating_add(u32::from(info.frame_control.is_none())),
         None => 1,
     };
-    let profile = match (&info.icc_profile, around.has_profile) {
-        (Some(profile), _) => Some(profile.to_vec()),
-        // There is one, and it can't be inflated.
-        (None, true) => Some(Vec::new()),
-        (None, false) => None,
-    };
+    let profile = color_space(info, around.has_profile);
     let row = u64::from(info.width) * layout.channels() as u64;
     Ok(Header {
         width: info.width,
@@ -58,17 +54,61 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     })
 }
 
-pub(super) fn decode(bytes: &[u8], accept_damage: bool) -> Result<Decoded, ImageError> {
+/// What the file says about its colors, in the order that PNG (third edition, 4.3) gives: `cICP`, then
+/// `iCCP`, then `sRGB`, then `gAMA` with `cHRM`; none where that is sRGB, or nothing. A `gAMA` alone says
+/// nothing of the primaries, is often wrong, and is passed over.
+fn color_space(info: &png::Info<'_>, has_profile: bool) -> Option<Vec<u8>> {
+    let mut unreadable = None;
+    if let Some(points) = &info.coding_independent_code_points {
+        match profile::of_code_points(
+            points.color_primaries,
+            points.transfer_function,
+            points.is_video_full_range_image,
+        ) {
+            Ok(profile) => return profile,
+            // What can't be used is passed over, and told if nothing else says anything.
+            Err(_) => unreadable = Some(Vec::new()),
+        }
+    }
+    if let Some(profile) = &info.icc_profile {
+        return Some(profile.to_vec());
+    }
+    if has_profile {
+        // There is one, and it can't be inflated.
+        return Some(Vec::new());
+    }
+    if info.srgb.is_some() {
+        return None;
+    }
+    if let (Some(gamma), Some(primaries)) = (info.gama_chunk, info.chrm_chunk) {
+        let pair = |(x, y): (png::ScaledFloat, png::ScaledFloat)| (x.into_value(), y.into_value());
+        let made = profile::of_gamma(
+            gamma.into_value(),
+            pair(primaries.white),
+            [primaries.red, primaries.green, primaries.blue].map(pair),
+        );
+        return made.unwrap_or_else(|_| Some(Vec::new()));
+    }
+    unreadable
+}
+
+pub(super) fn decode(bytes: &[u8], wanted: Wanted) -> Result<Decoded, ImageError> {
     let mut reader = open(bytes)?;
     let (color, depth) = reader.output_color_type();
     let size = reader.info().size();
-    let mut picture = Picture::blank(size, layout(color)?)?;
+    let mut layout = layout(color)?;
+    if depth == BitDepth::Sixteen && wanted.keep_depth {
+        layout = layout.deep();
+    }
+    let mut picture = Picture::blank(size, layout)?;
     let result = read_rows(&mut reader, &mut picture, depth)
         .and_then(|()| reader.finish())
         .map_err(|error| refusal(&error));
     let damage = match result {
         Ok(()) => None,
-        Err(ImageError::Truncated { detail } | ImageError::Corrupt { detail }) if accept_damage => {
+        Err(ImageError::Truncated { detail } | ImageError::Corrupt { detail })
+            if wanted.accept_damage =>
+        {
             Some(detail)
         }
         Err(error) => return Err(error),
@@ -225,19 +265,13 @@ fn read_rows(
 ) -> Result<(), DecodingError> {
     let stride = picture.stride();
     if reader.info().interlaced {
-        let bits_per_pixel = u8::try_from(picture.layout.channels() * 8).unwrap_or(32);
-        let mut narrow = Vec::new();
+        let bits_per_pixel = u8::try_from(picture.layout.bytes_per_pixel() * 8).unwrap_or(64);
+        let mut converted = Vec::new();
         while let Some(row) = reader.next_interlaced_row()? {
             let samples = if depth == BitDepth::Sixteen {
-                narrow.clear();
-                narrow.extend(
-                    row.data()
-                        .as_chunks::<2>()
-                        .0
-                        .iter()
-                        .map(|pair| narrowed(u16::from_be_bytes(*pair))),
-                );
-                &narrow[..]
+                converted.resize(picture.stride(), 0);
+                let length = sixteen(row.data(), &mut converted, picture.layout);
+                &converted[..length]
             } else {
                 row.data()
             };
@@ -256,15 +290,29 @@ fn read_rows(
     for line in picture.data.chunks_exact_mut(stride) {
         if depth == BitDepth::Sixteen {
             let Some(row) = reader.next_row()? else { break };
-            for (to, pair) in line.iter_mut().zip(row.data().as_chunks::<2>().0) {
-                *to = narrowed(u16::from_be_bytes(*pair));
-            }
+            sixteen(row.data(), line, picture.layout);
         } else if reader.read_row(line)?.is_none() {
             break;
         }
     }
     // Asking once more checks what follows the last row: the stream's end and its checksum.
     reader.next_row().map(|_| ())
+}
+
+/// Samples of 16 bits in PNG's byte order to those of `layout`; gives the bytes written.
+fn sixteen(row: &[u8], line: &mut [u8], layout: Layout) -> usize {
+    let samples = row.as_chunks::<2>().0;
+    if layout.is_deep() {
+        for (to, from) in line.as_chunks_mut::<2>().0.iter_mut().zip(samples) {
+            *to = u16::from_be_bytes(*from).to_ne_bytes();
+        }
+        samples.len() * 2
+    } else {
+        for (to, from) in line.iter_mut().zip(samples) {
+            *to = narrowed(u16::from_be_bytes(*from));
+        }
+        samples.len()
+    }
 }
 
 fn refusal(error: &DecodingError) -> ImageError {

@@ -7,9 +7,9 @@ use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::{Header, cut_short, narrowed};
+use super::{Header, cut_short};
 use crate::error::ImageError;
-use crate::image::picture::{Layout, Picture, byte_len, zeroed};
+use crate::image::picture::{Layout, Picture, byte_len, narrowed, zeroed};
 use crate::image::probe::ColorModel;
 
 /// Profiles and lists of strips may take this much each.
@@ -49,9 +49,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         frames: pages(bytes),
         alpha: kind.layout.has_alpha(),
         color: match kind.layout {
-            Layout::Gray | Layout::GrayAlpha => ColorModel::Gray,
-            Layout::Rgb | Layout::Rgba => ColorModel::Rgb,
             Layout::Cmyk => ColorModel::Cmyk,
+            layout if layout.is_gray() => ColorModel::Gray,
+            _ => ColorModel::Rgb,
         },
         bits: kind.bits,
         icc: decoder.get_tag_u8_vec(Tag::IccProfile).ok(),
@@ -67,10 +67,14 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     })
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
+/// The first page. More than 8 bits a sample become 16 where `keep_depth` says so, else 8.
+pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageError> {
     let mut decoder = open(bytes, Limits::default())?;
     let size = decoder.dimensions().map_err(|e| refusal(&e))?;
-    let kind = kind(&mut decoder)?;
+    let mut kind = kind(&mut decoder)?;
+    if keep_depth && kind.bits > 8 {
+        kind.layout = kind.layout.deep();
+    }
     // Enough for every honest file of this size, whose header has been held against the limits.
     let needed = size.0 as usize * size.1 as usize * kind.samples * 4;
     let mut limits = Limits::default();
@@ -85,7 +89,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
     drop(decoder);
     let samples = to_bytes(raw, &planes, &kind, size)?;
     let samples = if planes.planes > 1 {
-        interleaved(&samples, kind.samples, size)?
+        interleaved(&samples, &kind, size)?
     } else {
         samples
     };
@@ -137,6 +141,25 @@ fn kind(decoder: &mut Source<'_>) -> Result<Kind, ImageError> {
 }
 
 impl Kind {
+    /// Bytes of a sample once decoded.
+    fn sample_bytes(&self) -> usize {
+        if self.layout.is_deep() { 2 } else { 1 }
+    }
+
+    /// Bytes of all samples of a pixel, those that are no color included.
+    fn bytes_per_pixel(&self) -> usize {
+        self.samples * self.sample_bytes()
+    }
+
+    /// Samples of 16 bits as this kind's layout has them.
+    fn stored(&self, samples: impl Iterator<Item = u16>) -> Vec<u8> {
+        if self.layout.is_deep() {
+            samples.flat_map(u16::to_ne_bytes).collect()
+        } else {
+            samples.map(narrowed).collect()
+        }
+    }
+
     /// Whether the stored bytes are the pixels.
     fn is_ready(&self) -> bool {
         self.bits == 8 && self.samples == self.layout.channels()
@@ -156,15 +179,28 @@ fn to_bytes(
             return unpacked(&v, row, kind.bits, (width, height));
         }
         DecodingResult::U8(v) => v,
-        DecodingResult::U16(v) => v.iter().map(|v| narrowed(*v)).collect(),
-        DecodingResult::U32(v) => v.iter().map(|v| v.to_be_bytes()[0]).collect(),
-        DecodingResult::F32(v) => v.iter().map(|v| super::from_float(*v)).collect(),
+        DecodingResult::U16(v) => kind.stored(v.into_iter()),
+        DecodingResult::U32(v) => {
+            // Of 32 bits the upper 8 or 16 are kept, which is not the same as scaling and rounding.
+            if kind.layout.is_deep() {
+                kind.stored(v.iter().map(|v| u16::try_from(v >> 16).unwrap_or(u16::MAX)))
+            } else {
+                v.iter().map(|v| v.to_be_bytes()[0]).collect()
+            }
+        }
+        DecodingResult::F32(v) if kind.layout.is_deep() => {
+            kind.stored(v.iter().map(|v| from_float(*v, 65_535.0)))
+        }
+        DecodingResult::F32(v) => v
+            .iter()
+            .map(|v| u8::try_from(from_float(*v, 255.0)).unwrap_or(255))
+            .collect(),
         _ => return Err(unsupported("samples are signed, or of an unusual size")),
     };
-    let expected = byte_len((width, height), Layout::Gray) * kind.samples as u64;
+    let expected = byte_len((width, height), Layout::Gray) * kind.bytes_per_pixel() as u64;
     if samples.len() as u64 != expected {
         return Err(ImageError::Corrupt {
-            detail: format!("{} samples where there should be {expected}", samples.len()),
+            detail: format!("{} bytes of pixels and not {expected}", samples.len()),
         });
     }
     Ok(samples)
@@ -189,15 +225,30 @@ fn unpacked(packed: &[u8], row: usize, bits: u8, size: (u32, u32)) -> Result<Vec
 }
 
 /// One plane after the other becomes one pixel after the other.
-fn interleaved(planes: &[u8], samples: usize, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
-    let plane = size.0 as usize * size.1 as usize;
-    let mut pixels = zeroed((plane * samples) as u64)?;
+fn interleaved(planes: &[u8], kind: &Kind, size: (u32, u32)) -> Result<Vec<u8>, ImageError> {
+    let (bytes, pixel) = (kind.sample_bytes(), kind.bytes_per_pixel());
+    let plane = size.0 as usize * size.1 as usize * bytes;
+    let mut pixels = zeroed((plane * kind.samples) as u64)?;
     for (sample, plane) in planes.chunks_exact(plane).enumerate() {
-        for (pixel, value) in pixels.chunks_exact_mut(samples).zip(plane) {
-            pixel[sample] = *value;
+        for (pixel, value) in pixels
+            .chunks_exact_mut(pixel)
+            .zip(plane.chunks_exact(bytes))
+        {
+            pixel[sample * bytes..][..bytes].copy_from_slice(value);
         }
     }
     Ok(pixels)
+}
+
+/// 0 to 1 becomes 0 to `most`; what lies outside is clipped, and no number is black.
+fn from_float(value: f32, most: f32) -> u16 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=65535 first, and NaN casts to 0"
+    )]
+    let sample = (value.clamp(0.0, 1.0) * most + 0.5) as u16;
+    sample
 }
 
 /// Drops what is no color and turns colors into those of the layout.
@@ -206,21 +257,33 @@ fn finish(
     kind: &Kind,
     (width, height): (u32, u32),
 ) -> Result<Picture, ImageError> {
-    let channels = kind.layout.channels();
-    if kind.samples > channels {
-        for pixel in 0..data.len() / kind.samples {
-            let from = pixel * kind.samples;
-            data.copy_within(from..from + channels, pixel * channels);
+    let (from_bytes, to_bytes) = (kind.bytes_per_pixel(), kind.layout.bytes_per_pixel());
+    if from_bytes > to_bytes {
+        for pixel in 0..data.len() / from_bytes {
+            let from = pixel * from_bytes;
+            data.copy_within(from..from + to_bytes, pixel * to_bytes);
         }
-        data.truncate(data.len() / kind.samples * channels);
+        data.truncate(data.len() / from_bytes * to_bytes);
     }
     if kind.luma_and_differences {
         for pixel in data.as_chunks_mut::<3>().0 {
             *pixel = rgb(*pixel);
         }
     }
-    if kind.premultiplied {
-        for pixel in data.chunks_exact_mut(channels) {
+    if kind.premultiplied && kind.layout.is_deep() {
+        for pixel in data.chunks_exact_mut(to_bytes) {
+            let Some((alpha, colors)) = pixel.as_chunks_mut::<2>().0.split_last_mut() else {
+                continue;
+            };
+            let alpha = u64::from(u16::from_ne_bytes(*alpha)).max(1);
+            for color in colors {
+                let value = u64::from(u16::from_ne_bytes(*color));
+                let divided = (value * 65_535 + alpha / 2) / alpha;
+                *color = u16::try_from(divided).unwrap_or(u16::MAX).to_ne_bytes();
+            }
+        }
+    } else if kind.premultiplied {
+        for pixel in data.chunks_exact_mut(to_bytes) {
             let Some((alpha, colors)) = pixel.split_last_mut() else {
                 continue;
             };

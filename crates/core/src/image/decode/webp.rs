@@ -111,7 +111,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Picture, ImageErro
     }
     let decoder = WebPDecoder::new(Cursor::new(bytes))
         .map_err(|error| by_image::refusal(Format::Webp, &error))?;
-    by_image::read(Format::Webp, decoder)
+    by_image::read(Format::Webp, decoder, false)
 }
 
 fn check_length(bytes: &[u8]) -> Result<(), ImageError> {
@@ -183,7 +183,7 @@ impl Parts for WebpParts<'_> {
         if decoder.dimensions() != size {
             return Err(corrupt("contradicts itself about its size"));
         }
-        let pixels = by_image::read(Format::Webp, decoder)?;
+        let pixels = by_image::read(Format::Webp, decoder, false)?;
         Ok(Some(Part {
             at,
             pixels: pixels.widened(Layout::Rgba)?,

@@ -6,7 +6,7 @@ use super::{Encoded, codec_failure, failure};
 use crate::error::ImageError;
 use crate::image::metadata::{Carried, into_jpeg};
 use crate::image::picture::{Layout, Picture};
-use crate::recipe::{Effort, Variant};
+use crate::recipe::{Chroma, Effort, Variant};
 
 pub(super) fn encode(
     picture: &Picture,
@@ -17,12 +17,13 @@ pub(super) fn encode(
     let quality = variant.encoder_quality().unwrap_or(100);
     let options = EncodeOptions {
         quality,
-        subsampling: if quality < 90 {
-            Subsampling::S420
-        } else {
-            Subsampling::S444
+        subsampling: match variant.subsampling {
+            Chroma::Auto if quality < 90 => Subsampling::S420,
+            Chroma::Auto | Chroma::Full => Subsampling::S444,
+            Chroma::HalfWidth => Subsampling::S422,
+            Chroma::Quarter => Subsampling::S420,
         },
-        progressive: variant.effort == Effort::Best,
+        progressive: variant.is_progressive(),
         optimize: variant.effort != Effort::Fast,
     };
     let layout = match picture.layout {

@@ -1,15 +1,19 @@
 //! Pixels to a file, one file per format.
 
 pub(crate) mod animation;
+#[cfg(feature = "avif")]
+mod avif;
 #[cfg(feature = "jpeg")]
 mod jpeg;
-#[cfg(not(all(feature = "jpeg", feature = "png", feature = "webp")))]
+#[cfg(not(all(feature = "avif", feature = "jpeg", feature = "png", feature = "webp")))]
 mod off;
 #[cfg(feature = "png")]
 mod png;
 #[cfg(feature = "webp")]
 mod webp;
 
+#[cfg(not(feature = "avif"))]
+use off as avif;
 #[cfg(not(feature = "jpeg"))]
 use off as jpeg;
 #[cfg(not(feature = "png"))]
@@ -17,9 +21,9 @@ use off as png;
 #[cfg(not(feature = "webp"))]
 use off as webp;
 
-use super::color;
 use super::metadata::Carried;
 use super::picture::{Layout, Picture};
+use super::profile;
 use crate::error::ImageError;
 use crate::recipe::{OutputFormat, Variant};
 
@@ -32,6 +36,7 @@ pub(crate) struct Encoded {
 /// The format that can't be written because its cargo feature is off.
 pub(crate) fn missing(format: OutputFormat) -> Option<super::Format> {
     match format {
+        OutputFormat::Avif => (!cfg!(feature = "avif")).then_some(super::Format::Avif),
         OutputFormat::Jpeg => (!cfg!(feature = "jpeg")).then_some(super::Format::Jpeg),
         OutputFormat::Png => (!cfg!(feature = "png")).then_some(super::Format::Png),
         OutputFormat::Webp => (!cfg!(feature = "webp")).then_some(super::Format::Webp),
@@ -46,8 +51,16 @@ pub(crate) fn encode(
     carried: &Carried,
     stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
+    let narrow;
+    let picture = if variant.format.has_depth() {
+        picture
+    } else {
+        narrow = picture.narrowed()?;
+        &*narrow
+    };
     let (carried, unfit) = fitting(carried, variant, picture.layout, picture.size());
     let encode = match variant.format {
+        OutputFormat::Avif => avif::encode,
         OutputFormat::Jpeg => jpeg::encode,
         OutputFormat::Png => png::encode,
         OutputFormat::Webp => webp::encode,
@@ -66,11 +79,16 @@ fn fitting(
 ) -> (Carried, Vec<String>) {
     let mut fitting = carried.for_size(size);
     let mut lost = Vec::new();
-    let gray_webp = variant.format == OutputFormat::Webp && layout.is_gray();
-    fitting.icc = fitting.icc.filter(|icc| {
-        // WebP stores gray as RGB; padding may have colored a gray picture.
-        color::describes(icc, layout) && !gray_webp
-    });
+    // WebP stores gray as RGB; padding may have colored a gray picture. AVIF takes no profile, and needs
+    // it as it is to get rid of it.
+    let stored = match variant.format {
+        OutputFormat::Webp => Layout::Rgb,
+        _ => layout,
+    };
+    if variant.format != OutputFormat::Avif {
+        let icc = fitting.icc.take();
+        fitting.icc = icc.and_then(|icc| profile::for_layout(&icc, stored));
+    }
     if carried.icc.is_some() && fitting.icc.is_none() {
         lost.push("the color profile describes other samples than this file stores".to_owned());
     }

@@ -28,19 +28,21 @@ pub(super) fn encode(
 
 fn options(variant: &Variant) -> EncodeOptions {
     EncodeOptions {
-        mode: match variant.encoder_quality() {
-            Some(quality) => Mode::Lossy {
+        mode: match (variant.near_lossless, variant.encoder_quality()) {
+            (Some(level), _) => Mode::NearLossless { level },
+            (None, Some(quality)) => Mode::Lossy {
                 quality: f32::from(quality),
             },
-            None => Mode::Lossless,
+            (None, None) => Mode::Lossless,
         },
         method: match variant.effort {
             Effort::Fast => 2,
             Effort::Balanced => 4,
             Effort::Best => 6,
         },
-        // Lossless keeps every pixel, also those that can't be seen.
-        exact: variant.lossless,
+        // Lossless keeps every pixel, also those that can't be seen, unless told otherwise.
+        exact: variant.exact.unwrap_or(variant.lossless),
+        sharp_yuv: variant.sharp_yuv,
         ..EncodeOptions::default()
     }
 }
@@ -54,7 +56,7 @@ fn with_samples<T>(
         Layout::Rgb => take(WebpLayout::Rgb, &picture.data),
         Layout::Rgba => take(WebpLayout::Rgba, &picture.data),
         Layout::GrayAlpha => take(WebpLayout::Rgba, &picture.widened(Layout::Rgba)?.data),
-        Layout::Gray | Layout::Cmyk => take(WebpLayout::Rgb, &picture.widened(Layout::Rgb)?.data),
+        _ => take(WebpLayout::Rgb, &picture.widened(Layout::Rgb)?.data),
     }
 }
 
