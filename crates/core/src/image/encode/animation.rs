@@ -53,13 +53,13 @@ impl<'a> Animation<'a> {
         match variant.format {
             #[cfg(feature = "png")]
             crate::recipe::OutputFormat::Png => {
-                let file = super::png::PngAnimation::new(variant, film, carried)?;
-                Ok(Self(Box::new(file)))
+                let animation = super::png::PngAnimation::new(variant, film, carried)?;
+                Ok(Self(Box::new(animation)))
             }
             #[cfg(feature = "webp")]
             crate::recipe::OutputFormat::Webp => {
-                let file = super::webp::WebpAnimation::new(variant, film, carried, stop)?;
-                Ok(Self(Box::new(file)))
+                let animation = super::webp::WebpAnimation::new(variant, film, carried, stop)?;
+                Ok(Self(Box::new(animation)))
             }
             _ => {
                 let _ = (film, carried, stop);
