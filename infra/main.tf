@@ -40,6 +40,7 @@ locals {
   # By the names that observability.json calls them.
   switches = {
     enable_access_audit        = var.enable_access_audit
+    enable_canary              = var.enable_canary
     enable_no_invocation_alarm = var.enable_no_invocation_alarm
   }
   thresholds = {
@@ -124,6 +125,8 @@ module "lambda_function" {
   kms_key_arn             = module.s3_buckets.kms_key_arn
   enable_tracing          = var.enable_tracing
   enable_batch_operations = var.enable_batch_operations
+  enable_canary           = var.enable_canary
+  canary_minutes          = var.canary_minutes
 }
 
 module "cloudwatch_metrics" {
@@ -135,6 +138,7 @@ module "cloudwatch_metrics" {
   log_group_name       = module.lambda_function.log_group_name
   audit_log_group_name = module.s3_buckets.audit_log_group_name
   upload_bucket        = module.s3_buckets.upload_bucket
+  canary_key           = module.lambda_function.canary_key
   queue_names          = local.queue_names
   ingest_mode          = var.ingest_mode
   enable_dashboard     = var.enable_cloudwatch_dashboard

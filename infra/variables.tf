@@ -254,6 +254,23 @@ variable "max_receive_count" {
   }
 }
 
+variable "enable_canary" {
+  description = "Whether a small picture is uploaded on a schedule, with an alarm when it does not come through."
+  type        = bool
+  default     = false
+}
+
+variable "canary_minutes" {
+  description = "Minutes between two uploads of the canary."
+  type        = number
+  default     = 15
+
+  validation {
+    condition     = var.canary_minutes >= 5 && var.canary_minutes <= 30 && floor(var.canary_minutes) == var.canary_minutes
+    error_message = "canary_minutes is a whole number from 5 to 30: the alarm waits for an hour."
+  }
+}
+
 variable "enable_batch_operations" {
   description = "Whether there is a role by which S3 Batch Operations may run the function over what lies in the upload bucket."
   type        = bool

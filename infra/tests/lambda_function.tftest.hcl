@@ -257,3 +257,46 @@ run "settings_that_can_not_work_are_refused" {
   }
   expect_failures = [var.zip_path, var.recipe_path, var.timeout, var.memory_size, var.reserved_concurrency, var.log_retention_days, var.metric_namespace]
 }
+
+run "by_choice_a_canary_that_the_bucket_tells_of" {
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  variables {
+    upload_prefix    = "in/"
+    processed_prefix = "out/"
+    upload_suffixes  = [".png", ".jpg"]
+    enable_canary    = true
+    canary_minutes   = 10
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.canary[0].schedule_expression == "rate(10 minutes)"
+    error_message = "The schedule is not the variable's."
+  }
+  assert {
+    condition = jsondecode(aws_scheduler_schedule.canary[0].target[0].input) == {
+      Bucket           = "uploads"
+      Key              = "in/canary/canary.jpg"
+      CopySource       = "processed/out/canary-source.png"
+      TaggingDirective = "REPLACE"
+    }
+    error_message = "The canary is not copied to where the bucket tells of it."
+  }
+  assert {
+    condition     = output.canary_key == "in/canary/canary.jpg" && aws_s3_object.canary[0].key == "out/canary-source.png"
+    error_message = "The canary's keys are not told."
+  }
+}
+
+run "without_being_asked_for_there_is_no_canary" {
+  module {
+    source = "./modules/lambda_function"
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.canary) + length(aws_iam_role.canary) + length(aws_s3_object.canary) == 0
+    error_message = "Something of the canary is there."
+  }
+}

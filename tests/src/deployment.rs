@@ -53,6 +53,8 @@ pub struct Deployment {
     pub runbook_url: String,
     /// The upload bucket's name.
     pub upload_bucket: String,
+    /// The canary's key.
+    pub canary_key: String,
     /// `arn:aws:cloudwatch:REGION:ACCOUNT:alarm:`.
     pub alarm_arn: String,
     /// `aws_region`.
@@ -118,6 +120,7 @@ impl Deployment {
             topics: channels.collect(),
             runbook_url: "docs/runbook.md".to_owned(),
             upload_bucket: "uploads".to_owned(),
+            canary_key: "canary/canary.png".to_owned(),
             alarm_arn: "arn:aws:cloudwatch:us-east-1:123456789012:alarm:".to_owned(),
             region: "us-east-1".to_owned(),
             table,
@@ -180,6 +183,7 @@ impl Deployment {
         let filters = list(&self.table, "filters").iter();
         let filters = filters.filter(|filter| self.is_on(filter)).map(|filter| {
             let pattern = text(filter, "pattern").replace("${upload_bucket}", &self.upload_bucket);
+            let pattern = pattern.replace("${canary_key}", &self.canary_key);
             let namespace = self.full_namespace(text(filter, "namespace"));
             let field = filter["dimension"].as_str();
             let dimension = field.map(|field| {

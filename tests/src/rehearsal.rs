@@ -442,7 +442,20 @@ fn nothing_gets_through() -> Vec<Scene> {
     .during(at, at + HOUR, Trouble::NoNotification)
     .expecting([told("no-invocations", "performance", 25)]);
     never_rests.switches = &["enable_no_invocation_alarm"];
+    let mut canary = Scene::new(
+        "canary",
+        Mode::Queue,
+        "the bucket tells nobody of uploads any more for three hours, and a canary is uploaded every quarter of an hour",
+    )
+    .lasting(8 * HOUR)
+    .with_traffic(300)
+    .with(every(15 * MINUTE, 1, 8 * HOUR, Upload::Canary))
+    .during(2 * HOUR, 5 * HOUR, Trouble::NoNotification)
+    .expecting([told("canary-silent-notice", "critical", 70)]);
+    canary.switches = &["enable_canary"];
+    canary.trouble = 2 * HOUR;
     vec![
+        canary,
         Scene::new(
             "silent-stop",
             Mode::Queue,

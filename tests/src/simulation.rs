@@ -49,6 +49,8 @@ pub enum Upload {
     Good,
     /// A good picture of many bytes.
     Large,
+    /// The canary.
+    Canary,
     /// A picture that is cut short.
     Corrupt,
     /// Something on the queue that is no event.
@@ -417,6 +419,7 @@ impl<'a> Simulation<'a> {
             _ if by_trouble.is_some() => by_trouble.unwrap_or(Act::Good),
             Upload::Good => Act::Good,
             Upload::Large => Act::Large,
+            Upload::Canary => Act::Canary,
             Upload::Corrupt => Act::Corrupt,
         }
     }

@@ -48,7 +48,11 @@ fn every_alarm_that_tells_somebody_has_a_scene() {
     let mut there = BTreeSet::new();
     for mode in [Mode::Queue, Mode::Direct] {
         let mut deployment = Deployment::new(mode);
-        for switch in ["enable_no_invocation_alarm", "enable_access_audit"] {
+        for switch in [
+            "enable_no_invocation_alarm",
+            "enable_access_audit",
+            "enable_canary",
+        ] {
             deployment.switches.insert(switch.to_owned(), true);
         }
         there.extend(deployment.telling().into_keys());
@@ -77,7 +81,7 @@ fn the_real_function_plays_every_act_as_the_scenes_take_it() {
                 Mode::Direct => unsettled.clone(),
             };
             let (end, code) = match act {
-                Act::Good | Act::Large => (End::Settled, None),
+                Act::Good | Act::Large | Act::Canary => (End::Settled, None),
                 Act::Corrupt => (End::Settled, Some("truncated")),
                 Act::Unreadable => (back, Some("event-unknown")),
                 Act::Foreign => (back, Some("foreign-bucket")),

@@ -31,6 +31,7 @@ const LONG: Duration = Duration::from_mins(1);
 
 const UPLOADS: &str = "uploads";
 const PROCESSED: &str = "processed";
+const CANARY: &str = "canary/canary.png";
 
 const SMALL: &str = "
 version = 1
@@ -43,6 +44,13 @@ width = 16
 // ---- The table: what is counted by what
 
 const DONE: &[&str] = &[
+    "image-processing-time",
+    "image-size",
+    "outcomes-settled",
+    "successful-processes",
+];
+const CANARY_DONE: &[&str] = &[
+    "canary",
     "image-processing-time",
     "image-size",
     "outcomes-settled",
@@ -67,6 +75,11 @@ const NOTHING: &[&str] = &[];
 const TABLE: &[(&str, &[&str])] = &[
     ("finished done", DONE),
     ("finished unchanged", SETTLED),
+    ("finished done, the canary", CANARY_DONE),
+    (
+        "finished unchanged, the canary",
+        &["canary", "outcomes-settled"],
+    ),
     ("finished stale", SETTLED),
     ("finished skipped excluded", SETTLED),
     ("finished skipped folder-marker", SETTLED),
@@ -167,6 +180,7 @@ const TABLE: &[(&str, &[&str])] = &[
 
 /// What a day without trouble may raise.
 const HEALTHY: &[&str] = &[
+    "canary",
     "cold-start",
     "image-processing-time",
     "image-size",
@@ -195,7 +209,12 @@ fn kind(line: &Value) -> String {
         words.push("at");
         words.push(word("stage").unwrap_or("no stage"));
     }
-    words.join(" ")
+    let canary = if word("key") == Some(CANARY) {
+        ", the canary"
+    } else {
+        ""
+    };
+    format!("{}{canary}", words.join(" "))
 }
 
 // ---- The file
@@ -231,6 +250,7 @@ fn filters(file: &Value, log: &str) -> Vec<Filter> {
     let filters = list(file, "filters").iter();
     let read = filters.filter(|filter| filter["log"] == log).map(|filter| {
         let pattern = text(filter, "pattern").replace("${upload_bucket}", UPLOADS);
+        let pattern = pattern.replace("${canary_key}", CANARY);
         let name = text(filter, "name").to_owned();
         Filter {
             pattern: FilterPattern::parse(&pattern).unwrap_or_else(|e| panic!("{name}: {e}")),
@@ -414,6 +434,8 @@ fn good_day() -> Vec<Captured> {
     scene.event(HOSTILE[0], "02");
     scene.event(HOSTILE[0], "01");
     scene.event("gone 403.png", "01");
+    scene.picture(CANARY, photo(20, 10).png());
+    scene.event(CANARY, "02");
     scene.send(&json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": UPLOADS }));
     scene.captured
 }
@@ -948,7 +970,7 @@ fn a_day_of_good_pictures_raises_no_error_metric_whatever_they_are_called() {
     let starts = platform().into_iter();
     lines.extend(starts.filter(|c| kind(&c.json).starts_with("platform.report success")));
     let outcomes = lines.iter().filter(|c| c.json["outcome"] == "done");
-    assert_eq!(outcomes.count(), HOSTILE.len());
+    assert_eq!(outcomes.count(), HOSTILE.len() + 1, "and the canary");
     for captured in &lines {
         for filter in &filters {
             let is_healthy = HEALTHY.contains(&filter.name.as_str());

@@ -150,13 +150,13 @@ fn copy_code(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, name) = (entry.path(), entry.file_name());
-        let is_code = path
+        let is_part = path
             .extension()
-            .is_some_and(|end| end == "tf" || end == "json");
+            .is_some_and(|end| end == "tf" || end == "json" || end == "png");
         let is_hidden = name.to_string_lossy().starts_with('.');
         if path.is_dir() && !is_hidden && name != "tests" {
             copy_code(&path, &to.join(name))?;
-        } else if is_code {
+        } else if is_part {
             fs::copy(&path, to.join(name))?;
         }
     }

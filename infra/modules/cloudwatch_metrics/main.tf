@@ -25,7 +25,7 @@ resource "aws_cloudwatch_log_metric_filter" "this" {
 
   name           = "${var.function_name}-${each.key}"
   log_group_name = local.log_groups[each.value.log]
-  pattern        = replace(each.value.pattern, "$${upload_bucket}", var.upload_bucket)
+  pattern        = replace(replace(each.value.pattern, "$${upload_bucket}", var.upload_bucket), "$${canary_key}", var.canary_key)
 
   metric_transformation {
     name       = each.value.metric

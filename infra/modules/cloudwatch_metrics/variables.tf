@@ -76,6 +76,12 @@ variable "enable_dashboard" {
   default     = true
 }
 
+variable "canary_key" {
+  description = "The canary's key in the upload bucket, for the filter that counts it."
+  type        = string
+  default     = ""
+}
+
 variable "switches" {
   description = "Whether filters and alarms with a switch exist, by the switch's name."
   type        = map(bool)

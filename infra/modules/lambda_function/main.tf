@@ -28,6 +28,10 @@ locals {
 
   events = concat(["s3:ObjectCreated:*"], var.removals == "delete" ? ["s3:ObjectRemoved:*"] : [])
 
+  # A key that the bucket tells of, whatever prefix and suffixes say; what it is is seen from its content.
+  canary_key    = "${var.upload_prefix}canary/canary${length(var.upload_suffixes) == 0 ? ".png" : sort(var.upload_suffixes)[0]}"
+  canary_source = "${var.processed_prefix}canary-source.png"
+
   # One notification for each suffix; without any, one for everything below the prefix.
   suffixes = length(var.upload_suffixes) == 0 ? [""] : sort(var.upload_suffixes)
 }
@@ -380,6 +384,110 @@ resource "aws_s3_bucket_notification" "uploads" {
 
   # S3 tries out whether it may send before it takes the setting.
   depends_on = [aws_sqs_queue_policy.uploads, aws_lambda_permission.uploads]
+}
+
+# ---- The canary: an upload that must come through, every few minutes ------------------------------
+
+# Where nothing is told of: the schedule copies it into the upload bucket.
+resource "aws_s3_object" "canary" {
+  # checkov:skip=CKV_AWS_186: Encrypted as its bucket is, with our key where enable_kms says so
+  count = var.enable_canary ? 1 : 0
+
+  bucket       = var.processed_bucket
+  key          = local.canary_source
+  source       = "${path.module}/canary.png"
+  source_hash  = filemd5("${path.module}/canary.png")
+  content_type = "image/png"
+}
+
+data "aws_iam_policy_document" "canary_trust" {
+  count = var.enable_canary ? 1 : 0
+
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["scheduler.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [var.account.id]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "canary" {
+  count = var.enable_canary ? 1 : 0
+
+  statement {
+    sid       = "TakesTheCanary"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.output_arn}/${local.canary_source}"]
+  }
+
+  statement {
+    sid       = "UploadsIt"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.upload_arn}/${local.canary_key}"]
+  }
+
+  dynamic "statement" {
+    for_each = var.enable_kms ? [1] : []
+
+    content {
+      sid       = "UsesTheKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [var.kms_key_arn]
+    }
+  }
+}
+
+resource "aws_iam_role" "canary" {
+  count = var.enable_canary ? 1 : 0
+
+  name               = "${var.function_name}-canary"
+  assume_role_policy = data.aws_iam_policy_document.canary_trust[0].json
+}
+
+resource "aws_iam_role_policy" "canary" {
+  count = var.enable_canary ? 1 : 0
+
+  name   = "canary"
+  role   = aws_iam_role.canary[0].id
+  policy = data.aws_iam_policy_document.canary[0].json
+}
+
+resource "aws_scheduler_schedule" "canary" {
+  # checkov:skip=CKV_AWS_297: Its input names two objects and holds no secret
+  count = var.enable_canary ? 1 : 0
+
+  name                = "${var.function_name}-canary"
+  description         = "Uploads a picture that must come through (Pixmill)"
+  schedule_expression = "rate(${var.canary_minutes} minutes)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = "${local.prefix_arn}:scheduler:::aws-sdk:s3:copyObject"
+    role_arn = aws_iam_role.canary[0].arn
+    # The source's tags stay behind: copying them takes rights of its own.
+    input = jsonencode({
+      Bucket           = var.upload_bucket
+      Key              = local.canary_key
+      CopySource       = "${var.processed_bucket}/${local.canary_source}"
+      TaggingDirective = "REPLACE"
+    })
+
+    retry_policy {
+      maximum_event_age_in_seconds = 300
+      maximum_retry_attempts       = 3
+    }
+  }
+
+  depends_on = [aws_s3_object.canary, aws_iam_role_policy.canary, aws_s3_bucket_notification.uploads]
 }
 
 # ---- S3 Batch Operations: what lies there already, again ----------------------------------------

@@ -57,3 +57,8 @@ output "dead_letter_queue_arn" {
   description = "The dead-letter queue's ARN."
   value       = local.dead_arn
 }
+
+output "canary_key" {
+  description = "Where the canary is uploaded to."
+  value       = local.canary_key
+}

@@ -264,6 +264,18 @@ variable "enable_tracing" {
   default     = false
 }
 
+variable "enable_canary" {
+  description = "Whether a small picture is uploaded on a schedule."
+  type        = bool
+  default     = false
+}
+
+variable "canary_minutes" {
+  description = "Minutes between two uploads of the canary, 2 or more."
+  type        = number
+  default     = 15
+}
+
 variable "enable_batch_operations" {
   description = "Whether there is a role by which S3 Batch Operations may run the function over what lies in the upload bucket."
   type        = bool

@@ -19,6 +19,7 @@ use pixmill_testkit::moto_server::MotoServer;
 use pixmill_tests::alarms::State;
 use pixmill_tests::aws::Aws;
 use pixmill_tests::cloud::{Cloud, Outputs};
+use pixmill_tests::dashboard;
 use pixmill_tests::deployment::{Deployment, Mode};
 use pixmill_tests::output::assert_same_output;
 use pixmill_tests::programs::{convert, program, samples};
@@ -51,6 +52,7 @@ fn variables(mode: &str) -> &'static [&'static str] {
         "queue" => &[
             "enable_access_logs=true",
             "enable_access_audit=true",
+            "enable_canary=true",
             "alert_email=ops@example.com",
         ],
         _ => &[
@@ -295,9 +297,24 @@ impl Story {
             deployment.topics.insert(channel.to_owned(), topic);
         }
         expect("differences", &cloud.differences(&deployment), &Vec::new())?;
+        let dashboard = outputs.text("cloudwatch_dashboard_name");
+        let body = cloud.aws().json(
+            None,
+            "monitoring",
+            "GraniteServiceVersion20100801.GetDashboard",
+            &json!({ "DashboardName": dashboard }),
+        )?;
+        let body = body["DashboardBody"].as_str().unwrap_or_default();
+        let body: Value = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        expect(
+            "the dashboard's faults",
+            &dashboard::faults(&body),
+            &Vec::new(),
+        )?;
+        expect("the dashboard", &body, &deployment.dashboard())?;
         self.say(
             "harness",
-            "every filter and alarm at moto is what the tests make of observability.json",
+            "every filter, every alarm and the dashboard at moto are what the tests make of observability.json",
         );
         Ok(())
     }
