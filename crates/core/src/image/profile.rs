@@ -2,11 +2,12 @@
 //! picture is stored with other samples than it describes. The same bytes on every day: a profile
 //! has a date, which is fixed.
 
+#[cfg(feature = "png")]
 use moxcms::{
-    CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace,
-    LocalizableString, MatrixCoefficients, ProfileText, ToneReprCurve, TransferCharacteristics,
+    CicpColorPrimaries, CicpProfile, ColorPrimaries, MatrixCoefficients, TransferCharacteristics,
     XyY, curve_from_gamma,
 };
+use moxcms::{ColorProfile, DataColorSpace, LocalizableString, ProfileText, ToneReprCurve};
 
 use super::picture::Layout;
 
@@ -16,6 +17,7 @@ const STEPS: u16 = 4096;
 /// The profile that the code points of a `cICP` chunk stand for (ITU-T H.273); none within where they
 /// stand for sRGB. Fails, in words, for brightness that no profile here can show (PQ and HLG) and for
 /// numbers without a meaning.
+#[cfg(feature = "png")]
 pub(crate) fn of_code_points(
     primaries: u8,
     transfer: u8,
@@ -62,6 +64,7 @@ pub(crate) fn of_code_points(
 /// The profile of a PNG's `gAMA` and `cHRM` chunks: `gamma` is the exponent from light to sample, the
 /// others are the CIE x and y of white, red, green and blue. None within where they stand for sRGB,
 /// as PNG says for the readers of `sRGB` (11.3.2.5). Fails, in words, where they make no sense.
+#[cfg(feature = "png")]
 pub(crate) fn of_gamma(
     gamma: f32,
     white: (f32, f32),

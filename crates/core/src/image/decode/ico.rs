@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::codecs::ico::IcoDecoder;
 
-use super::{Decoded, Header, Wanted, by_image, cut_short, png};
+use super::{Decoded, Header, Wanted, by_image, cut_short, png, still};
 use crate::error::ImageError;
 use crate::image::Format;
 
@@ -20,7 +20,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         png::header(largest.body)?
     } else {
         let decoder = open(&largest.alone())?;
-        by_image::header(Format::Ico, &decoder)?
+        still::header(Format::Ico, &decoder)?
     };
     largest.check((header.width, header.height))?;
     header.frames = largest.pictures;

@@ -26,6 +26,14 @@ mod png;
 mod pnm;
 #[cfg(feature = "qoi")]
 mod qoi;
+#[cfg(any(
+    feature = "bmp",
+    feature = "ico",
+    feature = "pnm",
+    feature = "qoi",
+    feature = "tga"
+))]
+mod still;
 #[cfg(feature = "tga")]
 mod tga;
 #[cfg(feature = "tiff")]

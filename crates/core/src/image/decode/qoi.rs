@@ -4,13 +4,13 @@ use std::io::Cursor;
 
 use image::codecs::qoi::QoiDecoder;
 
-use super::{Header, by_image};
+use super::{Header, by_image, still};
 use crate::error::ImageError;
 use crate::image::Format;
 use crate::image::picture::Picture;
 
 pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
-    by_image::header(Format::Qoi, &open(bytes)?)
+    still::header(Format::Qoi, &open(bytes)?)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ImageError> {
