@@ -52,7 +52,6 @@ fn variables(mode: &str) -> &'static [&'static str] {
         "queue" => &[
             "enable_access_logs=true",
             "enable_access_audit=true",
-            "enable_canary=true",
             "alert_email=ops@example.com",
         ],
         _ => &[
