@@ -388,9 +388,9 @@ impl OutputFormat {
         self != Self::Jpeg
     }
 
-    /// Whether the format holds animations.
+    /// Whether animations are written in this format.
     pub fn has_frames(self) -> bool {
-        self != Self::Jpeg
+        matches!(self, Self::Png | Self::Webp)
     }
 }
 
@@ -1020,7 +1020,7 @@ impl Variant {
         self.check_encoding()?;
         if self.animation == Some(Animation::Keep) && !self.format.has_frames() {
             return Err(format!(
-                "{} holds no animation; use format = \"webp\" or \"png\", or animation = \"first-frame\"",
+                "no animation is written as {}; use format = \"webp\" or \"png\", or animation = \"first-frame\"",
                 self.format.extension()
             ));
         }

@@ -519,12 +519,13 @@ fn a_wish_to_stop_ends_an_animation_and_what_is_optional_is_put_off_at_the_deadl
 }
 
 #[test]
-fn a_jpeg_can_not_be_told_to_keep_frames() {
-    let error = Recipe::from_toml(
-        "version = 1\n[[variant]]\nname = \"a\"\nformat = \"jpeg\"\nanimation = \"keep\"\n",
-    )
-    .unwrap_err();
-    assert!(error.to_string().contains("first-frame"), "{error}");
+fn a_format_without_frames_can_not_be_told_to_keep_them() {
+    for format in ["jpeg", "avif"] {
+        let variant = format!("name = \"a\"\nformat = \"{format}\"\nanimation = \"keep\"\n");
+        let recipe = Recipe::from_toml(&format!("version = 1\n[[variant]]\n{variant}"));
+        let error = recipe.expect_err(format).to_string();
+        assert!(error.contains("first-frame"), "{error}");
+    }
 }
 
 /// Opaque frames on a bare canvas: a reader that trusts the header must learn of the transparency.
