@@ -357,7 +357,8 @@ pub fn render_variants(
         decoding += frames_decoding;
         let rendering = began.elapsed().saturating_sub(frames_decoding);
         let mut renditions = Vec::with_capacity(plans.len());
-        for (output, plan) in made.into_iter().flatten().zip(&plans) {
+        for (output, plan) in made.into_iter().zip(&plans) {
+            let output = output.expect("every plan is drawn or keeps its frames");
             warnings.extend(animate::dropped(plan, &info));
             warnings.extend(output.warnings);
             renditions.push(output.rendition);
