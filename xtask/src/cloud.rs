@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use crate::machine::{self, cargo, is_there};
+use crate::machine::{self, is_there};
 use crate::{Failure, Task, infra, package, python};
 
 pub(crate) const TASK: Task = Task {
@@ -34,6 +34,10 @@ Everything is below target/cloud: state, logs of Terraform and of moto.",
         Ok(ExitCode::SUCCESS)
     },
 };
+
+fn build() -> Result<(), Failure> {
+    machine::build(&["--bins"])
+}
 
 const MODES: [&str; 2] = ["queue", "direct"];
 
@@ -107,21 +111,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// With the features of the whole workspace.
-fn build() -> Result<(), Failure> {
-    let status = cargo()
-        .args(["build", "--workspace", "--all-features", "--bins"])
-        .stdin(Stdio::null())
-        .stdout(io::stderr())
-        .status()
-        .map_err(|error| task(&format!("cargo could not be started: {error}")))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(task("The programs could not be built."))
     }
 }
 

@@ -70,6 +70,24 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Builds programs of the workspace in the dev profile, which optimises what touches pixels, and with the features of all
+/// of it: `cargo run --package pixmill-cli` would settle on fewer, and the tests would then build core and half of its
+/// dependencies a second time.
+pub(crate) fn build(what: &[&str]) -> Result<(), Failure> {
+    let status = cargo()
+        .args(["build", "--workspace", "--all-features"])
+        .args(what)
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::Task("It could not be built.".to_owned()))
+    }
+}
+
 /// Makes sure that the build can work, or says what the person has to do first.
 pub(crate) fn get_ready() -> Result<(), Failure> {
     let missing = missing();

@@ -2,10 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::machine::{self, cargo};
+use crate::machine;
 use crate::{Failure, Task};
 
 pub(crate) const TASK: Task = Task {
@@ -23,16 +22,7 @@ With --dashboard, each scene's dashboard is drawn as a page into that folder.",
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::get_ready()?;
-    // With the features of the whole workspace, as the tests build it; the function is among it.
-    let status = cargo()
-        .args(["build", "--workspace", "--all-features", "--bins"])
-        .stdin(Stdio::null())
-        .stdout(io::stderr())
-        .status()
-        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
-    if !status.success() {
-        return Err(Failure::Task("The function could not be built.".to_owned()));
-    }
+    machine::build(&["--bins"])?;
     let here = env::current_exe()
         .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
     let rehearse = format!("rehearse{}", env::consts::EXE_SUFFIX);

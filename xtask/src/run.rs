@@ -2,10 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use crate::machine::{self, cargo};
+use crate::machine;
 use crate::{Failure, Task};
 
 pub(crate) const TASK: Task = Task {
@@ -36,7 +35,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     }
     machine::get_ready()?;
 
-    build()?;
+    machine::build(&["--bin", "pixmill"])?;
     // It lies beside this program: cargo has built both, in the same profile.
     let here = env::current_exe()
         .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
@@ -44,23 +43,6 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let mut command = Command::new(here.with_file_name(pixmill));
     command.args(words);
     become_it(command)
-}
-
-/// In the dev profile, which optimises what touches pixels, and with the features of the whole
-/// workspace: `cargo run --package pixmill-cli` would settle on fewer, and the tests would then build
-/// core and half of its dependencies a second time.
-fn build() -> Result<(), Failure> {
-    let status = cargo()
-        .args(["build", "--workspace", "--all-features", "--bin", "pixmill"])
-        .stdin(Stdio::null())
-        .stdout(io::stderr())
-        .status()
-        .map_err(|error| Failure::Task(format!("cargo could not be started: {error}")))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::Task("pixmill could not be built.".to_owned()))
-    }
 }
 
 /// Turns this process into the command, so that Ctrl-C and kill reach `pixmill` itself and nobody
