@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use crate::alarms::{Change, Message, State};
 use crate::aws::Aws;
 use crate::deployment::Deployment;
-use crate::events::given_back;
+use crate::events::{given_back, received};
 use crate::metrics::Time;
 use lambda::Lambda;
 use watch::{Watch, list};
@@ -264,7 +264,7 @@ impl Cloud {
         }
         let queue = mapping.queue.clone();
         let arn = format!("arn:aws:sqs:us-east-1:123456789012:{}", queue.name);
-        let records: Vec<_> = messages.iter().map(|m| as_record(m, &arn)).collect();
+        let records: Vec<_> = messages.iter().map(|m| received(m, &arn)).collect();
         for message in &messages {
             if message["Attributes"]["ApproximateReceiveCount"] == "1" {
                 self.sqs("NumberOfMessagesSent", &queue.name, 1.0)?;
@@ -453,19 +453,4 @@ impl Queue {
 fn get(aws: &Aws, path: &str) -> Result<Value, String> {
     let answer = aws.path(None, "lambda", Method::GET, path, "")?;
     serde_json::from_slice(&answer).map_err(|error| format!("{path}: {error}"))
-}
-
-/// A received message as an event source mapping hands it over.
-fn as_record(message: &Value, arn: &str) -> Value {
-    json!({
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {},
-        "md5OfBody": message["MD5OfBody"],
-        "eventSource": "aws:sqs",
-        "eventSourceARN": arn,
-        "awsRegion": "us-east-1",
-    })
 }

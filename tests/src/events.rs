@@ -63,6 +63,21 @@ pub fn queue_message(id: &str, body: &str) -> Value {
     })
 }
 
+/// A message as SQS gave it, as an event source mapping of the queue with this ARN hands it over.
+pub fn received(message: &Value, arn: &str) -> Value {
+    json!({
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": "us-east-1",
+    })
+}
+
 /// The messages that a reply gives back to the queue.
 pub fn given_back(reply: &Value) -> Vec<&str> {
     let failures = reply["batchItemFailures"].as_array();

@@ -19,6 +19,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, MetricFilter, Mode};
+use crate::embedded_metrics::embedded;
 use crate::metrics::{MINUTE, Metrics, Series, Time};
 use crate::repertoire::{Act, End, Performance};
 
@@ -593,7 +594,9 @@ impl<'a> Simulation<'a> {
             let points = lines.iter().flat_map(|line| {
                 let text = line.to_string();
                 let filtered = self.filters.iter().filter_map(|filter| filter.count(&text));
-                filtered.chain(embedded(line)).collect::<Vec<_>>()
+                let embedded = embedded(&text).into_iter();
+                let embedded = embedded.map(|point| (point.series, point.value));
+                filtered.chain(embedded).collect::<Vec<_>>()
             });
             let points: Vec<_> = points.collect();
             self.counted.insert(key, points);
@@ -639,29 +642,36 @@ fn lines(performance: &Performance, took_ms: u64, start_ms: Option<u64>) -> Vec<
     lines
 }
 
-/// The metrics of a line in the embedded-metric format.
-fn embedded(line: &Value) -> Vec<(Series, f64)> {
-    let directives = line["_aws"]["CloudWatchMetrics"].as_array();
-    let directives = directives.into_iter().flatten();
-    let points = directives.flat_map(|directive| {
-        let namespace = directive["Namespace"].as_str().unwrap_or_default();
-        let sets = directive["Dimensions"].as_array().into_iter().flatten();
-        let sets: Vec<_> = sets.collect();
-        let metrics = directive["Metrics"].as_array().into_iter().flatten();
-        metrics.flat_map(move |metric| {
-            let name = metric["Name"].as_str().unwrap_or_default();
-            let value = line[name].as_f64();
-            let of_set = |set: &&Value| {
-                let names = set
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str);
-                let dimensions = names.filter_map(|name| Some((name, line[name].as_str()?)));
-                Some((Series::new(namespace, name, dimensions), value?))
-            };
-            sets.iter().filter_map(of_set).collect::<Vec<_>>()
-        })
-    });
-    points.collect()
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_taken_for_the_defaults_of_infra_is_what_infra_has() {
+        let infra = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra");
+        let read = |file: &str| fs::read_to_string(infra.join(file)).expect("it can be read");
+        let root = read("variables.tf");
+        let function = read("modules/lambda_function/variables.tf");
+        let default = |text: &str, variable: &str| -> i64 {
+            let (_, after) = text
+                .split_once(&format!("variable \"{variable}\" {{"))
+                .unwrap_or_else(|| panic!("there is no {variable}"));
+            let (_, after) = after.split_once("default     = ").expect("a default");
+            let word = after.lines().next().expect("a number");
+            word.parse()
+                .unwrap_or_else(|_| panic!("{variable}: {word}"))
+        };
+        assert_eq!(default(&root, "lambda_timeout"), TIMEOUT);
+        assert_eq!(default(&root, "max_receive_count"), i64::from(MAX_RECEIVES));
+        let at_once = i64::try_from(MAX_CONCURRENCY).expect("few");
+        assert_eq!(default(&root, "maximum_concurrency"), at_once);
+        assert_eq!(default(&function, "direct_retries"), i64::from(RETRIES));
+        assert_eq!(
+            default(&function, "direct_event_age_seconds"),
+            MAX_EVENT_AGE
+        );
+    }
 }

@@ -21,8 +21,9 @@ use pixmill_lambda::log::{JobLog, Log};
 use pixmill_lambda::settings::LogLevel;
 use pixmill_testkit::pictures::{Png, photo};
 use pixmill_testkit::s3_server::S3Server;
+use pixmill_tests::deployment::{Deployment, MetricFilter, Mode};
 use pixmill_tests::events::{created, notification, queue_message};
-use pixmill_tests::filter_pattern::{FilterPattern, select};
+use pixmill_tests::filter_pattern::select;
 use pixmill_tests::runtime_api::Function;
 use serde_json::{Value, json};
 
@@ -236,32 +237,18 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     text.unwrap_or_else(|| panic!("{key:?} is not text in {value}"))
 }
 
-struct Filter {
-    name: String,
-    metric: String,
-    value: String,
-    unit: String,
-    dimension: Option<String>,
-    pattern: FilterPattern,
-}
-
-/// The filters over one log.
-fn filters(file: &Value, log: &str) -> Vec<Filter> {
-    let filters = list(file, "filters").iter();
-    let read = filters.filter(|filter| filter["log"] == log).map(|filter| {
-        let pattern = text(filter, "pattern").replace("${upload_bucket}", UPLOADS);
-        let pattern = pattern.replace("${canary_key}", CANARY);
-        let name = text(filter, "name").to_owned();
-        Filter {
-            pattern: FilterPattern::parse(&pattern).unwrap_or_else(|e| panic!("{name}: {e}")),
-            name,
-            metric: text(filter, "metric").to_owned(),
-            value: text(filter, "value").to_owned(),
-            unit: text(filter, "unit").to_owned(),
-            dimension: filter["dimension"].as_str().map(str::to_owned),
-        }
-    });
-    read.collect()
+/// The filters over one log, those by choice among them.
+fn filters(log: &str) -> Vec<MetricFilter> {
+    let mut deployment = Deployment::new(Mode::Queue);
+    let file = observability();
+    let switches = list(&file, "filters")
+        .iter()
+        .filter_map(|filter| filter["switch"].as_str());
+    deployment.switches = switches.map(|name| (name.to_owned(), true)).collect();
+    UPLOADS.clone_into(&mut deployment.upload_bucket);
+    CANARY.clone_into(&mut deployment.canary_key);
+    let filters = deployment.filters().into_iter();
+    filters.filter(|filter| filter.log == log).collect()
 }
 
 // ---- The capture
@@ -789,13 +776,13 @@ fn platform() -> Vec<Captured> {
 // ---- Filters against lines
 
 /// What is wrong with `filter` on a line that it counts.
-fn wrong_with_value(filter: &Filter, captured: &Captured) -> Option<String> {
+fn wrong_with_value(filter: &MetricFilter, captured: &Captured) -> Option<String> {
     let published = filter.pattern.published(&filter.value, &captured.line);
     let Ok(Some(value)) = published else {
         return Some(format!("publishes {published:?}"));
     };
     let json = &captured.json;
-    if let Some(field) = &filter.dimension {
+    if let Some((_, field)) = &filter.dimension {
         let found = select(field, json).expect("a selector");
         if !matches!(found[..], [Value::String(name)] if name == "mill") {
             return Some(format!("has the dimension {found:?}"));
@@ -820,7 +807,7 @@ fn wrong_with_value(filter: &Filter, captured: &Captured) -> Option<String> {
 #[test]
 fn each_filter_counts_exactly_its_lines_with_a_number_in_its_unit() {
     let file = observability();
-    let filters = filters(&file, "function");
+    let filters = filters("function");
     let table: BTreeMap<&str, &[&str]> = TABLE.iter().copied().collect();
     assert_eq!(table.len(), TABLE.len(), "a kind stands there twice");
     let mut lines = good_day();
@@ -861,10 +848,10 @@ fn each_filter_counts_exactly_its_lines_with_a_number_in_its_unit() {
             if let Some(wrong) = wrong_with_value(filter, captured) {
                 faults.insert(format!("{kind}: {name} {wrong}: {}", captured.line));
             }
-            if let Some(other) = by_metric.insert(&filter.metric, name) {
+            if let Some(other) = by_metric.insert(&filter.series.metric, name) {
                 faults.insert(format!(
                     "{kind}: {other} and {name} both count it as {}",
-                    filter.metric
+                    filter.series.metric
                 ));
             }
         }
@@ -965,7 +952,7 @@ fn reads_and_writes_that_were_denied(lines: &[Captured]) {
 
 #[test]
 fn a_day_of_good_pictures_raises_no_error_metric_whatever_they_are_called() {
-    let filters = filters(&observability(), "function");
+    let filters = filters("function");
     let mut lines = good_day();
     let starts = platform().into_iter();
     lines.extend(starts.filter(|c| kind(&c.json).starts_with("platform.report success")));
@@ -987,7 +974,7 @@ fn a_day_of_good_pictures_raises_no_error_metric_whatever_they_are_called() {
 
 #[test]
 fn what_cloudtrail_says_of_the_buckets_is_counted() {
-    let filters = filters(&observability(), "audit");
+    let filters = filters("audit");
     let record = |name: &str, bucket: &str, error: Option<&str>| {
         let mut record = json!({
             "eventVersion": "1.11",

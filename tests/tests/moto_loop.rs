@@ -4,22 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request};
+use axum::http::Method;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use hyper_util::rt::TokioExecutor;
 use pixmill::ports::{Blob, BlobStore, Condition};
 use pixmill_aws::{S3Store, load_at, s3_client};
 use pixmill_testkit::moto_server::MotoServer;
 use pixmill_testkit::pictures::photo;
-use pixmill_tests::events::{created, given_back, notification};
+use pixmill_tests::aws::Aws;
+use pixmill_tests::events::{created, given_back, notification, received};
 use pixmill_tests::output::assert_same_output;
 use pixmill_tests::programs::{convert, sample_pictures};
 use pixmill_tests::runtime_api::Function;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 /// More than anything here takes on a busy machine, and less than the runner's patience.
 const LONG: Duration = Duration::from_mins(1);
@@ -33,8 +30,7 @@ const RECEIVES: usize = 3;
 /// The buckets, the queue between them and the function, its dead letters, and the function.
 struct Cloud {
     moto: MotoServer,
-    runtime: Runtime,
-    http: Client<HttpConnector, Body>,
+    aws: Aws,
     uploads: S3Store,
     processed: S3Store,
     function: Function,
@@ -43,26 +39,23 @@ struct Cloud {
 impl Cloud {
     fn new() -> Self {
         let moto = MotoServer::start();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a tokio runtime");
-        let client = s3_client(&runtime.block_on(load_at(moto.url(), "test", "test")));
+        let aws = Aws::at(moto.url());
+        let load = load_at(moto.url(), "test", "test");
+        let client = s3_client(&aws.runtime().block_on(load));
         let function = Function::new([
             ("AWS_ENDPOINT_URL", moto.url()),
             ("UPLOAD_BUCKET", "uploads"),
             ("PROCESSED_BUCKET", "processed"),
         ]);
         let cloud = Self {
-            http: Client::builder(TokioExecutor::new()).build_http(),
             uploads: S3Store::new(client.clone(), "uploads", ""),
             processed: S3Store::new(client, "processed", ""),
             moto,
-            runtime,
+            aws,
             function,
         };
-        cloud.s3(Method::PUT, "/uploads", "");
-        cloud.s3(Method::PUT, "/processed", "");
+        cloud.s3(Method::PUT, "/uploads", String::new());
+        cloud.s3(Method::PUT, "/processed", String::new());
         cloud.sqs("CreateQueue", &json!({ "QueueName": "dead" }));
         let redrive = json!({
             "deadLetterTargetArn": format!("{ARN}:dead"),
@@ -80,7 +73,7 @@ impl Cloud {
         cloud.s3(
             Method::PUT,
             "/uploads?notification",
-            &format!(
+            format!(
                 "<NotificationConfiguration><QueueConfiguration><Queue>{ARN}:uploads</Queue>\
                  <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>"
             ),
@@ -88,44 +81,16 @@ impl Cloud {
         cloud
     }
 
-    fn s3(&self, method: Method, path: &str, body: &str) {
-        self.call("s3", Request::builder().method(method), path, body);
+    fn s3(&self, method: Method, path: &str, body: String) {
+        self.aws
+            .path(None, "s3", method, path, body)
+            .expect("S3 takes it");
     }
 
     fn sqs(&self, action: &str, input: &Value) -> Value {
-        let request = Request::builder()
-            .method(Method::POST)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("AmazonSQS.{action}"));
-        let answer = self.call("sqs", request, "/", &input.to_string());
-        serde_json::from_slice(&answer).unwrap_or_default()
-    }
-
-    /// moto looks at a signature only to see which service is meant.
-    fn call(
-        &self,
-        service: &str,
-        request: axum::http::request::Builder,
-        path: &str,
-        body: &str,
-    ) -> Bytes {
-        let signature = format!(
-            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
-        );
-        let request = request
-            .uri(format!("{}{path}", self.moto.url()))
-            .header("authorization", signature)
-            .body(Body::from(body.to_owned()));
-        let request = request.expect("a good request");
-        self.runtime.block_on(async {
-            let answer = tokio::time::timeout(LONG, self.http.request(request)).await;
-            let answer = answer.expect("moto answers").expect("it can be reached");
-            let status = answer.status();
-            let body = to_bytes(Body::new(answer.into_body()), 1 << 20).await;
-            let body = body.expect("a whole answer");
-            assert!(status.is_success(), "{path}: {status} {body:?}");
-            body
-        })
+        let target = format!("AmazonSQS.{action}");
+        let answer = self.aws.json(None, "sqs", &target, input);
+        answer.expect("SQS takes it")
     }
 
     /// S3 puts the event on the queue by itself.
@@ -136,7 +101,7 @@ impl Cloud {
             ..Blob::default()
         };
         let put = self.uploads.put(key, blob, Condition::Always);
-        self.runtime.block_on(put).expect("it is uploaded");
+        self.aws.runtime().block_on(put).expect("it is uploaded");
     }
 
     fn send(&self, body: &str) {
@@ -177,7 +142,9 @@ impl Cloud {
         if messages.is_empty() {
             return (0, Vec::new());
         }
-        let records: Vec<Value> = messages.iter().map(as_record).collect();
+        let arn = format!("{ARN}:uploads");
+        let records = messages.iter().map(|message| received(message, &arn));
+        let records: Vec<Value> = records.collect();
         let reply = self.function.invoke(&json!({ "Records": records }), LONG);
         let reply = reply.expect("a batch always gets a reply");
         let back: BTreeSet<&str> = given_back(&reply).into_iter().collect();
@@ -200,7 +167,7 @@ impl Cloud {
 
     /// Every object of the processed bucket, by key.
     fn made(&self) -> BTreeMap<String, Vec<u8>> {
-        self.runtime.block_on(async {
+        self.aws.runtime().block_on(async {
             let mut made = BTreeMap::new();
             let mut list = self.processed.list("");
             while let Some(line) = list.next().await {
@@ -220,21 +187,6 @@ impl Cloud {
             .map(|line| line["outcome"].as_str().expect("an outcome").to_owned())
             .collect()
     }
-}
-
-/// A received message as an event source mapping hands it over.
-fn as_record(message: &Value) -> Value {
-    json!({
-        "messageId": message["MessageId"],
-        "receiptHandle": message["ReceiptHandle"],
-        "body": message["Body"],
-        "attributes": message["Attributes"],
-        "messageAttributes": {},
-        "md5OfBody": message["MD5OfBody"],
-        "eventSource": "aws:sqs",
-        "eventSourceARN": format!("{ARN}:uploads"),
-        "awsRegion": "us-east-1",
-    })
 }
 
 #[test]
@@ -303,7 +255,7 @@ fn a_bucket_that_denies_is_critical_and_the_upload_is_made_once_it_is_mended() {
             "Resource": "arn:aws:s3:::processed/*",
         }],
     });
-    cloud.s3(Method::PUT, "/processed?policy", &policy.to_string());
+    cloud.s3(Method::PUT, "/processed?policy", policy.to_string());
     let (received, back) = cloud.deliver();
     // The test event is settled; the upload isn't.
     assert_eq!((received, back.len()), (2, 1));
@@ -313,7 +265,7 @@ fn a_bucket_that_denies_is_critical_and_the_upload_is_made_once_it_is_mended() {
     assert_eq!(line["level"], "CRITICAL", "{line}");
     assert_eq!(line["code"], "denied", "{line}");
 
-    cloud.s3(Method::DELETE, "/processed?policy", "");
+    cloud.s3(Method::DELETE, "/processed?policy", String::new());
     assert_eq!(cloud.deliver(), (1, Vec::new()));
     assert_same_output(cloud.made(), convert(&picture));
 }
@@ -323,7 +275,7 @@ fn a_bucket_that_denies_is_critical_and_the_upload_is_made_once_it_is_mended() {
 fn a_processed_bucket_that_is_not_there_is_critical_and_nothing_is_lost() {
     let mut cloud = Cloud::new();
     cloud.upload("a.png", photo(64, 48).png());
-    cloud.s3(Method::DELETE, "/processed", "");
+    cloud.s3(Method::DELETE, "/processed", String::new());
     let (received, back) = cloud.deliver();
     assert_eq!((received, back.len()), (2, 1));
     let lines = cloud.function.log();
@@ -331,7 +283,7 @@ fn a_processed_bucket_that_is_not_there_is_critical_and_nothing_is_lost() {
     let line = line.expect("a line of the picture");
     assert_eq!(line["level"], "CRITICAL", "{line}");
 
-    cloud.s3(Method::PUT, "/processed", "");
+    cloud.s3(Method::PUT, "/processed", String::new());
     assert_eq!(cloud.deliver(), (1, Vec::new()));
     assert!(cloud.made().contains_key("a.png/manifest.json"));
 }

@@ -16,6 +16,7 @@ use crate::alarms::{
 };
 use crate::aws::{Aws, Role};
 use crate::deployment::{Deployment, MetricFilter};
+use crate::embedded_metrics::{Point, embedded};
 use crate::filter_pattern::FilterPattern;
 use crate::metric_math::Expression;
 use crate::metrics::{MINUTE, Metrics, Series, Statistic, Time};
@@ -32,13 +33,6 @@ pub(super) struct Watch {
     defined: (Vec<MetricAlarm>, Vec<CompositeAlarm>),
     /// What the clock says, which starts with the real time and is moved on by the minute.
     now: Time,
-}
-
-/// A value of a metric, and its unit.
-struct Point {
-    series: Series,
-    value: f64,
-    unit: String,
 }
 
 impl Watch {
@@ -314,34 +308,6 @@ fn filter(filter: &Value, function: &str) -> Result<MetricFilter, String> {
         ),
         dimension: dimension.map(|(name, field)| (name.clone(), text(field))),
     })
-}
-
-/// What an embedded-metric line holds.
-fn embedded(line: &str) -> Vec<Point> {
-    let line: Value = serde_json::from_str(line).unwrap_or_default();
-    let mut points = Vec::new();
-    for directive in list(&line["_aws"]["CloudWatchMetrics"]) {
-        for set in list(&directive["Dimensions"]) {
-            let names = list(set).iter().filter_map(Value::as_str);
-            let dimensions: Vec<_> = names
-                .map(|name| (name, line[name].as_str().unwrap_or_default()))
-                .collect();
-            for metric in list(&directive["Metrics"]) {
-                let name = metric["Name"].as_str().unwrap_or_default();
-                let namespace = directive["Namespace"].as_str().unwrap_or_default();
-                let values = match &line[name] {
-                    Value::Array(values) => values.clone(),
-                    value => vec![value.clone()],
-                };
-                points.extend(values.iter().filter_map(Value::as_f64).map(|value| Point {
-                    series: Series::new(namespace, name, dimensions.iter().copied()),
-                    value,
-                    unit: metric["Unit"].as_str().unwrap_or("None").to_owned(),
-                }));
-            }
-        }
-    }
-    points
 }
 
 /// Every alarm of the account.
