@@ -90,9 +90,9 @@ impl KeyTemplate {
             Some(slash) => path.split_at(slash + 1),
             None => ("", path.as_str()),
         };
-        // A dot at the start hides a file, it does not begin an extension.
-        let stem = match name.rfind('.') {
-            Some(dot) if dot > 0 => &name[..dot],
+        // Dots at the start hide a file, they do not begin an extension; and `.` and `..` are no names.
+        let stem = match name.rsplit_once('.') {
+            Some((stem, _)) if !stem.trim_start_matches('.').is_empty() => stem,
             _ => name,
         };
         let mut key = String::new();
@@ -467,6 +467,20 @@ mod tests {
             one.rsplit_once('/').map(|p| p.0),
             other.rsplit_once('/').map(|p| p.0)
         );
+    }
+
+    #[test]
+    fn a_stem_is_never_the_folder_itself_or_the_one_above() {
+        for (source, stem) in [
+            ("trip/..x", "..x"),
+            ("...x", "...x"),
+            (".x", ".x"),
+            (".x.jpg", ".x"),
+            ("..x.jpg", "..x"),
+        ] {
+            let key = expand("{stem}/{variant}", source);
+            assert_eq!(key, format!("{stem}/small"), "{source}");
+        }
     }
 
     proptest! {
