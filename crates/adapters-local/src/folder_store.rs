@@ -21,6 +21,7 @@ use pixmill::ports::{Blob, BlobStore, Condition, Fetched, Head, Listed};
 use crate::etag::Stamp;
 use crate::listing::Listing;
 use crate::os_error::{denied, not_a_file, reading_error, writing_error};
+use crate::sidecar;
 use crate::store_lock::{LOCK_FILE, StoreLock};
 use crate::temporary::{Temporary, is_temporary_name, remove_leftovers};
 
@@ -45,7 +46,8 @@ const FOLDER_ATTEMPTS: u32 = 1000;
 ///
 /// - Etags are weak: size and modification time. Two puts always differ; but a file changed in
 ///   place by others, within one tick of their clock and with its size kept, looks unchanged.
-/// - Content type, cache control and metadata are dropped; there are no versions.
+/// - Content type, cache control and metadata are dropped; there are no versions. Of metadata only a
+///   focus point can be given: `cat.jpg.focus-point`, a file beside `cat.jpg`, holds it.
 /// - A file and a folder can't share a name: what is in the way is said in a `Denied`.
 /// - `Denied` too: keys with an empty, `.` or `..` part, with a NUL or with a part of more than
 ///   255 bytes, and the names that the store itself uses (`.pixmill/lock`, `.pixmill-*.tmp`).
@@ -141,7 +143,20 @@ impl FolderStore {
         let bytes = read_part(&file, start..end, stamp).map_err(failed)?;
         Ok(Fetched {
             bytes: bytes.into(),
-            head: stamp.head(),
+            head: Head {
+                metadata: sidecar::beside(&root, key).map_err(failed)?,
+                ..stamp.head()
+            },
+        })
+    }
+
+    fn look(&self, key: &str) -> Result<Head, StoreError> {
+        let stamp = self.stamp(key)?;
+        let failed = |e: io::Error| reading_error(key, e);
+        let root = self.root.for_reading().map_err(failed)?;
+        Ok(Head {
+            metadata: sidecar::beside(&root, key).map_err(failed)?,
+            ..stamp.head()
         })
     }
 
@@ -353,7 +368,7 @@ impl BlobStore for FolderStore {
 
     async fn head(&self, key: &str) -> Result<Head, StoreError> {
         let (store, name) = (self.clone(), key.to_owned());
-        blocking(key, move || store.stamp(&name).map(Stamp::head)).await
+        blocking(key, move || store.look(&name)).await
     }
 
     async fn put(&self, key: &str, blob: Blob, condition: Condition) -> Result<Head, StoreError> {

@@ -56,6 +56,8 @@ struct Line<'a> {
     stages: Option<BTreeMap<&'a str, f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rendered: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
 }
 
 impl<W: Write + Send> JsonLines<W> {
@@ -141,6 +143,10 @@ fn line<'a>(signal: &'a Signal<'_>) -> Line<'a> {
                 rendered: match job.outcome {
                     Outcome::Done(done) => Some(&done.rendered),
                     _ => None,
+                },
+                warnings: match job.outcome {
+                    Outcome::Done(done) => done.manifest.warning_words(),
+                    _ => Vec::new(),
                 },
                 ..Line::default()
             }

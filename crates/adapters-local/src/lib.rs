@@ -14,6 +14,7 @@ mod prometheus_text;
 mod etag;
 mod listing;
 mod os_error;
+mod sidecar;
 mod store_lock;
 mod temporary;
 

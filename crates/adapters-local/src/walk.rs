@@ -11,6 +11,7 @@ use pixmill::ports::Etag;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::etag::Stamp;
+use crate::sidecar;
 use crate::store_lock::OWN_FOLDER;
 use crate::temporary::is_temporary_name;
 
@@ -52,7 +53,8 @@ pub enum Kind {
 /// - Links to files are taken if a [`FolderStore`](crate::FolderStore) could read them, that is if
 ///   they lead to a regular file inside `root`. Links to folders are reported, not followed, so
 ///   there are no cycles.
-/// - What Pixmill keeps for itself (`.pixmill`, temporary files) is not reported at all.
+/// - What Pixmill keeps for itself (`.pixmill`, temporary files) is not reported at all, nor is a file
+///   that holds the focus point of another (`cat.jpg.focus-point` beside `cat.jpg`).
 /// - The folder `leave_out` and all below it is not reported either: an output folder inside the
 ///   input. It may be spelled in any way, and need not exist yet. One that is `root` itself or
 ///   lies around it leaves nothing out.
@@ -101,17 +103,18 @@ impl Iterator for Walk {
                 }
             };
             let is_folder = entry.file_type().is_dir();
-            let kind = if is_ours(&entry) || self.is_left_out(entry.path()) {
-                None
-            } else if entry.file_name().to_str().is_none() {
-                Some(Kind::NotUtf8)
-            } else if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                Some(Kind::Hidden)
-            } else if is_folder {
-                continue;
-            } else {
-                Some(self.look_at(&entry).unwrap_or_else(Kind::Unreadable))
-            };
+            let kind =
+                if is_ours(&entry) || self.is_left_out(entry.path()) || self.is_sidecar(&entry) {
+                    None
+                } else if entry.file_name().to_str().is_none() {
+                    Some(Kind::NotUtf8)
+                } else if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                    Some(Kind::Hidden)
+                } else if is_folder {
+                    continue;
+                } else {
+                    Some(self.look_at(&entry).unwrap_or_else(Kind::Unreadable))
+                };
             if is_folder {
                 self.entries.skip_current_dir();
             }
@@ -139,6 +142,15 @@ impl Walk {
 
     fn is_left_out(&self, path: &Path) -> bool {
         self.leave_out.as_deref() == Some(self.below_root(path))
+    }
+
+    /// Whether it says something of a file that is there: alone it is a file like any other.
+    fn is_sidecar(&self, entry: &DirEntry) -> bool {
+        let name = entry.file_name().to_str().and_then(sidecar::belongs_to);
+        name.is_some_and(|name| {
+            let below = self.below_root(entry.path()).with_file_name(name);
+            self.folder.symlink_metadata(below).is_ok()
+        })
     }
 
     fn look_at(&self, entry: &DirEntry) -> io::Result<Kind> {

@@ -591,3 +591,42 @@ proptest! {
         assert_eq!(names(scene.around.path()), ["outside", "root"]);
     }
 }
+
+#[tokio::test]
+async fn a_file_beside_another_gives_it_a_focus_point() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = FolderStore::open(folder.path()).expect("a store");
+    put(&store, "a/cat.jpg", "a cat").await.expect("a put");
+    assert!(
+        store
+            .head("a/cat.jpg")
+            .await
+            .expect("a head")
+            .metadata
+            .is_empty()
+    );
+    std::fs::write(folder.path().join("a/cat.jpg.focus-point"), " 0.25,0.4\n").expect("a file");
+    let head = store.head("a/cat.jpg").await.expect("a head");
+    assert_eq!(head.metadata["focus-point"], "0.25,0.4");
+    let fetched = store.get("a/cat.jpg", 100, None).await.expect("a get");
+    assert_eq!(fetched.head, head);
+
+    // Of a file that is no point at all, enough is told to see that.
+    std::fs::write(
+        folder.path().join("a/cat.jpg.focus-point"),
+        vec![b'x'; 5000],
+    )
+    .expect("a file");
+    let head = store.head("a/cat.jpg").await.expect("a head");
+    assert_eq!(head.metadata["focus-point"].len(), 256);
+}
+
+#[tokio::test]
+async fn a_focus_point_that_leads_out_of_the_folder_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = FolderStore::open(folder.path()).expect("a store");
+    put(&store, "cat.jpg", "a cat").await.expect("a put");
+    symlink("/etc/hostname", folder.path().join("cat.jpg.focus-point")).expect("a link");
+    let words = fails(store.head("cat.jpg").await, StoreErrorKind::Denied);
+    assert!(words.contains("cat.jpg.focus-point"), "{words}");
+}

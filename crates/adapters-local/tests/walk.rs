@@ -52,6 +52,18 @@ fn entries_come_in_the_byte_order_of_their_keys() {
 }
 
 #[test]
+fn a_focus_point_beside_its_picture_is_not_told_and_one_alone_is() {
+    let folder = folder_of(&[
+        "a/cat.jpg",
+        "a/cat.jpg.focus-point",
+        "a/dog.jpg.focus-point",
+        "a/.focus-point",
+    ]);
+    let expected = ["a/.focus-point", "a/cat.jpg", "a/dog.jpg.focus-point"];
+    assert_eq!(keys(folder.path(), None), expected);
+}
+
+#[test]
 fn hidden_names_are_told_and_not_entered_and_our_own_are_not_told() {
     let folder = folder_of(&[
         ".git/config",

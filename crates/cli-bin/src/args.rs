@@ -179,9 +179,10 @@ pub(crate) struct Spot {
     /// How the picture meets the box [default: inside]
     #[arg(long, requires = "format", value_enum)]
     fit: Option<FitArg>,
-    /// Which part `--fit cover` keeps [default: center]
-    #[arg(long, requires = "format", value_enum)]
-    focus: Option<FocusArg>,
+    /// Which part `--fit cover` keeps: center, top, bottom, left, right, top-left, top-right,
+    /// bottom-left, bottom-right, entropy, or a point such as 0.25,0.4 [default: center]
+    #[arg(long, requires = "format", value_name = "FOCUS")]
+    focus: Option<Focus>,
     /// Enlarge pictures that are smaller than the box
     #[arg(long, requires = "format")]
     enlarge: bool,
@@ -215,20 +216,6 @@ enum FitArg {
     Cover,
     Contain,
     Fill,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FocusArg {
-    Center,
-    Top,
-    Bottom,
-    Left,
-    Right,
-    TopLeft,
-    TopRight,
-    BottomLeft,
-    BottomRight,
-    Entropy,
 }
 
 #[derive(Debug, Args)]
@@ -341,18 +328,7 @@ impl RecipeChoice {
             Some(FitArg::Fill) => Fit::Fill,
             Some(FitArg::Inside) | None => Fit::Inside,
         };
-        variant.focus = match spot.focus {
-            Some(FocusArg::Top) => Focus::Top,
-            Some(FocusArg::Bottom) => Focus::Bottom,
-            Some(FocusArg::Left) => Focus::Left,
-            Some(FocusArg::Right) => Focus::Right,
-            Some(FocusArg::TopLeft) => Focus::TopLeft,
-            Some(FocusArg::TopRight) => Focus::TopRight,
-            Some(FocusArg::BottomLeft) => Focus::BottomLeft,
-            Some(FocusArg::BottomRight) => Focus::BottomRight,
-            Some(FocusArg::Entropy) => Focus::Entropy,
-            Some(FocusArg::Center) | None => Focus::Center,
-        };
+        variant.focus = spot.focus.unwrap_or_default();
         match Recipe::single(variant) {
             Ok(recipe) => Ok(recipe),
             Err(error) => bail!("these options contradict each other: {error}"),

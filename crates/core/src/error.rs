@@ -181,6 +181,16 @@ pub enum ImageError {
         /// What the encoder said.
         detail: String,
     },
+    /// The picture would lose what the recipe's `strict` does not let it lose.
+    #[error(
+        "{detail}; the recipe does not take that: change the source, or take \"{loss}\" out of `strict`"
+    )]
+    LossRefused {
+        /// The loss's one word.
+        loss: &'static str,
+        /// What would be lost, in words and numbers.
+        detail: String,
+    },
     /// The caller asked to stop, or its deadline passed; the picture itself may be fine.
     #[error("the stop flag was raised or the deadline passed before the work was done")]
     Stopped,
@@ -216,6 +226,7 @@ impl ImageError {
             Self::TooLarge { .. } => "too-large",
             Self::DecoderPanic { .. } => "decoder-panic",
             Self::Encode { .. } => "encode",
+            Self::LossRefused { .. } => "loss-refused",
             Self::Stopped => "stopped",
             Self::OutOfTime { .. } => "out-of-time",
             Self::OutOfMemory { .. } => "out-of-memory",

@@ -5,13 +5,14 @@
 //! source, recipe and engine write the same bytes on every machine. Only what the store said
 //! (etags and versions) differs between stores, and it lies in one object of its own, `store`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, Error, Stage};
-use crate::image::{Format, Warning};
+use crate::image::{Format, Warning, WarningCode};
 use crate::ports::{Etag, Head};
+use crate::recipe::FocusPoint;
 
 /// The version of the manifest's own layout that this engine writes.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -99,6 +100,9 @@ pub struct SourceRecord {
     pub alpha: bool,
     /// The embedded color profile's description; none when there is no profile.
     pub profile: Option<String>,
+    /// The point that was given with it, where a variant makes use of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub focus_point: Option<FocusPoint>,
     /// What a page can show until the picture is there. Older engines made none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<Placeholder>,
@@ -244,6 +248,12 @@ impl Manifest {
     /// Reads a manifest. Fails with [`Cause::Record`] when it is not one.
     pub fn from_json(key: &str, bytes: &[u8]) -> Result<Self, Error> {
         from_json(key, "manifest", bytes)
+    }
+
+    /// The word of every loss that it warns of, each once.
+    pub fn warning_words(&self) -> Vec<&'static str> {
+        let codes: BTreeSet<_> = self.warnings.iter().map(|warning| warning.code).collect();
+        codes.into_iter().map(WarningCode::word).collect()
     }
 
     /// The renditions listed, in the recipe's order.

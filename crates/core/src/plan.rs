@@ -19,7 +19,7 @@ use crate::ports::{BlobStore, Listed};
 use crate::process::{
     CALLS_AT_ONCE, Foreign, Processor, foreign_file, known_failure, probe_source, still_fails,
 };
-use crate::recipe::Recipe;
+use crate::recipe::{FocusPoint, Recipe};
 use crate::render::{RENDER_REVISION, admissible, predict};
 
 /// A source that may be processed.
@@ -183,6 +183,8 @@ struct Found {
     failure: Option<FailureRecord>,
     /// The store's etag differs from the manifest's, and yet the content is the same.
     same_content: bool,
+    /// The point that was given with the source, where it could decide.
+    focus_point: Option<FocusPoint>,
 }
 
 impl Processor {
@@ -264,6 +266,14 @@ impl Processor {
             found.same_content = self
                 .has_content(&candidate, &manifest.source.sha256)
                 .await?;
+        }
+        if let Some(Ok(_)) = &found.manifest
+            && self.recipe.takes_focus_points()
+            // Whatever is wrong with it will be said where it is processed.
+            && let Ok(head) = candidate.sources.head(&source.key).await
+        {
+            let point = self.recipe.focus_point(&head.metadata);
+            found.focus_point = point.and_then(Result::ok);
         }
         Ok(found)
     }
@@ -363,7 +373,9 @@ impl Processor {
             return Action::Skip(SkipReason::NewerWork);
         }
         let same_source = is_same_object(manifest, source) || found.same_content;
-        match why_update(&self.recipe, manifest, same_source, listing) {
+        let around = found.focus_point.map(|point| self.recipe.around(point));
+        let recipe = around.as_ref().unwrap_or(&self.recipe);
+        match why_update(recipe, manifest, same_source, listing) {
             Some(reason) => Action::Update(reason),
             None => Action::Keep {
                 refresh: !is_same_object(manifest, source)

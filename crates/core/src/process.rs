@@ -29,7 +29,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Cause, Error, ImageError, Limit, Stage, StoreError, StoreErrorKind};
-use crate::image::{Info, Sniffed, Warning, sniff};
+use crate::image::{Info, Sniffed, Warning, WarningCode, sniff};
 use crate::job::{Job, comes_before};
 use crate::manifest::{
     BadSource, FAILURE_VERSION, FailureRecord, MANIFEST_VERSION, Manifest, ObjectRecord,
@@ -38,10 +38,10 @@ use crate::manifest::{
 };
 use crate::outcome::{Done, Outcome, SkipReason};
 use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
-use crate::recipe::{Recipe, Variant};
+use crate::recipe::{FOCUS_POINT, Recipe, Variant};
 use crate::render::{
-    Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, Stop, engine, probe,
-    render_variants,
+    Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, Stop, engine, hold_to,
+    probe, render_variants,
 };
 use crate::signal::{Finished, Signal};
 
@@ -134,7 +134,8 @@ struct Memory {
     restarts: u32,
     /// Keys that rendering gave, for templates whose keys are not known before.
     keys: BTreeSet<String>,
-    /// The renditions made so far, with the SHA-256 of the source they were made from.
+    /// The renditions made so far, with the SHA-256 of the source they were made from and the digests
+    /// of their variants.
     rendered: Option<(String, Vec<String>, Arc<Renditions>)>,
     image_size: Option<u64>,
     written_bytes: u64,
@@ -384,29 +385,40 @@ impl Processor {
             }
             Err(error) => return Err(error),
         };
+        let own = self.around_point_of(&source.head);
         let records = match &before.manifest {
             Some(manifest) if !self.options.force => {
-                self.still_good(manifest, &before, &source.sha256)
+                own.still_good(manifest, &before, &source.sha256)
             }
             _ => BTreeMap::new(),
         };
         if let Some(manifest) = &before.manifest
-            && self.is_all_there(manifest, &records)
+            && own.is_all_there(manifest, &records)
         {
-            return self
+            return own
                 .confirm_unchanged(job, &before, manifest, &source.head)
                 .await;
         }
         memory.at = Stage::Render;
-        let rendered = match self.render(&source, &records, memory).await {
+        let rendered = match own.render(&source, &records, memory).await {
             Ok(rendered) => rendered,
             Err(error) if !error.is_transient() => {
                 return self.reject(job, &before, Some(&source), error).await;
             }
             Err(error) => return Err(error),
         };
-        self.publish(job, &before, &source, records, rendered, memory)
+        own.publish(job, &before, &source, records, rendered, memory)
             .await
+    }
+
+    /// The same processor for a source with a point of its own: what is made around it has another
+    /// digest, so that a moved point is seen as a changed recipe is.
+    fn around_point_of(&self, source: &Head) -> Self {
+        let mut own = self.clone();
+        if let Some(Ok(point)) = self.recipe.focus_point(&source.metadata) {
+            own.recipe = Arc::new(self.recipe.around(point));
+        }
+        own
     }
 
     /// What the records and a look at the source tell without reading it: a duplicated event costs
@@ -430,18 +442,19 @@ impl Processor {
         let Some(recorded) = recorded.filter(|etag| !etag.is_weak()) else {
             return Ok(None);
         };
-        let records = self.still_good(good, before, &good.source.sha256);
-        if !self.is_all_there(good, &records) {
-            return Ok(None);
-        }
         let Some(head) = self.source_head(&job.source).await? else {
             return Ok(None);
         };
         if head.etag != *recorded {
             return Ok(None);
         }
+        let own = self.around_point_of(&head);
+        let records = own.still_good(good, before, &good.source.sha256);
+        if !own.is_all_there(good, &records) {
+            return Ok(None);
+        }
         memory.image_size = Some(head.size);
-        self.confirm_unchanged(job, before, good, &head)
+        own.confirm_unchanged(job, before, good, &head)
             .await
             .map(Some)
     }
@@ -687,13 +700,15 @@ impl Processor {
         if todo.is_empty() {
             return Ok(None);
         }
-        let names: Vec<_> = todo.iter().map(|v| v.name.clone()).collect();
+        let digest = |variant| self.recipe.variant_digest(variant);
+        let digests: Vec<_> = todo.iter().map(digest).collect();
         if let Some((sha256, made, renditions)) = &memory.rendered
             && *sha256 == source.sha256
-            && *made == names
+            && *made == digests
         {
             return Ok(Some(renditions.clone()));
         }
+        let unusable = self.unusable_point(&source.head)?;
         let (bytes, recipe) = (source.bytes.clone(), self.recipe.clone());
         let options = RenderOptions {
             threads: self.options.threads,
@@ -701,18 +716,33 @@ impl Processor {
             memory: self.options.memory,
             speed: self.options.speed,
         };
-        let renditions = self
+        let mut renditions = self
             .run(move || {
                 let todo: Vec<_> = todo.iter().collect();
                 render_variants(&bytes, &recipe, &todo, &options)
             })
             .await??;
+        renditions.warnings.extend(unusable);
         for (stage, time) in &renditions.stages {
             memory.spent(*stage, *time);
         }
         let renditions = Arc::new(renditions);
-        memory.rendered = Some((source.sha256.clone(), names, renditions.clone()));
+        memory.rendered = Some((source.sha256.clone(), digests, renditions.clone()));
         Ok(Some(renditions))
+    }
+
+    /// What is wrong with the point that was given with a source, if anything.
+    fn unusable_point(&self, source: &Head) -> Result<Option<Warning>, Error> {
+        let Some(Err(why)) = self.recipe.focus_point(&source.metadata) else {
+            return Ok(None);
+        };
+        let warning = Warning {
+            code: WarningCode::FocusPointUnusable,
+            detail: format!("the source's {FOCUS_POINT} can't be read: {why}"),
+            variant: None,
+        };
+        hold_to(&self.recipe, [&warning]).map_err(|error| Error::new(Stage::Fetch, error))?;
+        Ok(Some(warning))
     }
 
     /// Steps 4 to 7.
@@ -851,6 +881,10 @@ impl Processor {
                     let known = known.and_then(|old| old.source.placeholder.clone());
                     SourceRecord {
                         placeholder: renditions.placeholder.clone().or(known),
+                        focus_point: self
+                            .recipe
+                            .focus_point(&source.head.metadata)
+                            .and_then(Result::ok),
                         ..source_record(job, source, &renditions.info)
                     }
                 }
@@ -1271,6 +1305,7 @@ fn source_record(job: &Job, source: &Source, info: &Info) -> SourceRecord {
         frames: info.frames,
         alpha: info.alpha,
         profile: info.profile.clone(),
+        focus_point: None,
         placeholder: None,
     }
 }

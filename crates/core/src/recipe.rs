@@ -1,11 +1,17 @@
 //! What to make, and the limits: `recipe.toml`, the same file for all three guises.
 
+mod focus;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+pub use focus::{Focus, FocusPoint};
+
+use crate::image::WarningCode;
 use crate::key::{KeyTemplate, Names};
 
 /// The version of the recipe's layout that this engine reads.
@@ -34,6 +40,10 @@ pub struct Recipe {
     /// The owner's own number, rising with every change: an older one never overwrites a newer one's work.
     #[serde(default = "one")]
     pub revision: u32,
+    /// Losses that are not taken: a source that would meet one of them is rejected instead. It is asked
+    /// when renditions are made; what is there already stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strict: Vec<WarningCode>,
     /// What is refused.
     #[serde(default)]
     pub limits: Limits,
@@ -101,7 +111,27 @@ pub struct Treatment {
     pub background: Color,
     /// What happens to damaged sources.
     pub damaged: DamageRule,
+    /// What becomes of a point that was given with the source.
+    #[serde(skip_serializing_if = "is_default")]
+    pub focus_point: FocusPointRule,
 }
+
+/// What becomes of a point that was given with the source, as `focus-point` in its store's metadata
+/// ([`FOCUS_POINT`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FocusPointRule {
+    /// Variants with `fit = "cover"` keep what is around it, whatever their `focus`.
+    #[default]
+    Use,
+    /// Nobody looks for it.
+    Ignore,
+}
+
+/// The name by which a store's metadata holds a source's [`FocusPoint`].
+pub const FOCUS_POINT: &str = "focus-point";
 
 /// Whether the EXIF orientation is applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -312,7 +342,8 @@ pub struct Variant {
     /// `first-frame` for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub animation: Option<Animation>,
-    /// Which part `cover` keeps, and where `contain` puts the picture.
+    /// Which part `cover` keeps, and where `contain` puts the picture. A point given with the source
+    /// goes first: see [`Treatment::focus_point`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub focus: Focus,
     /// Whether a picture smaller than the box is enlarged.
@@ -469,29 +500,6 @@ pub enum Fit {
     Contain,
     /// Exactly the box, proportions given up.
     Fill,
-}
-
-/// Which part of the picture matters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the names say it all")]
-pub enum Focus {
-    #[default]
-    Center,
-    Top,
-    Bottom,
-    Left,
-    Right,
-    TopLeft,
-    TopRight,
-    BottomLeft,
-    BottomRight,
-    /// Where most differs: the window in which two points are least likely to have the same
-    /// brightness (the greatest collision entropy, Rényi's of order 2, over 32 shades). For `cover`;
-    /// `contain` takes it for the center.
-    Entropy,
 }
 
 /// What happens when a rendition would have more bytes than the source.
@@ -687,6 +695,7 @@ impl Recipe {
     /// its manifests under `.pixmill/`. Fails as [`Recipe::check`] does.
     pub fn single(variant: Variant) -> Result<Self, RecipeError> {
         let recipe = Self {
+            strict: Vec::new(),
             version: RECIPE_VERSION,
             revision: 1,
             limits: Limits::default(),
@@ -847,6 +856,32 @@ impl Recipe {
 }
 
 impl Recipe {
+    /// Whether anything in this recipe depends on a point given with the source.
+    pub(crate) fn takes_focus_points(&self) -> bool {
+        self.source.focus_point == FocusPointRule::Use
+            && self.variants.iter().any(|v| v.fit == Fit::Cover)
+    }
+
+    /// The point that was given with a source, if this recipe can use it; the error says why a text
+    /// is none.
+    pub(crate) fn focus_point(
+        &self,
+        metadata: &BTreeMap<String, String>,
+    ) -> Option<Result<FocusPoint, String>> {
+        let text = metadata.get(FOCUS_POINT)?;
+        self.takes_focus_points().then(|| text.parse())
+    }
+
+    /// The recipe for a source with this point.
+    pub(crate) fn around(&self, point: FocusPoint) -> Self {
+        let mut recipe = self.clone();
+        let covering = recipe.variants.iter_mut();
+        for variant in covering.filter(|v| v.fit == Fit::Cover) {
+            variant.focus = Focus::Point(point);
+        }
+        recipe
+    }
+
     /// SHA-256, in hexadecimal, over everything that decides whether a source is accepted and what
     /// is made of it.
     pub fn digest(&self) -> String {
@@ -855,6 +890,9 @@ impl Recipe {
         for variant in &self.variants {
             hash.update(self.variant_digest(variant));
             hash.update([u8::from(variant.required)]);
+        }
+        for code in &self.strict {
+            hash.update(code.word());
         }
         hex::encode(hash.finalize())
     }

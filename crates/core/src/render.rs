@@ -24,6 +24,7 @@ use crate::error::{Error, ImageError, Limit, Stage};
 use crate::image::decode::{self, Header};
 use crate::image::encode::Encoded;
 use crate::image::geometry::{self, Placement};
+use crate::image::left_behind::left_behind;
 use crate::image::metadata::{self, Carried, Done};
 use crate::image::picture::Picture;
 use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
@@ -301,6 +302,8 @@ pub fn render_variants(
                 && !(info.frames > 1 && decode::frames::are_in(info.format)),
         };
         let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
+        warnings.extend(left_behind(info.format, bytes));
+        hold_to(recipe, &warnings)?;
         let animate::Begun {
             still,
             film,
@@ -363,6 +366,7 @@ pub fn render_variants(
             warnings.extend(output.warnings);
             renditions.push(output.rendition);
         }
+        hold_to(recipe, &warnings)?;
         Ok(Renditions {
             info,
             placeholder,
@@ -371,6 +375,29 @@ pub fn render_variants(
             stages: vec![(Stage::Decode, decoding), (Stage::Render, rendering)],
         })
     })
+}
+
+/// Fails with [`ImageError::LossRefused`] when the recipe does not take one of these losses.
+pub(crate) fn hold_to<'w>(
+    recipe: &Recipe,
+    warnings: impl IntoIterator<Item = &'w Warning>,
+) -> Result<(), ImageError> {
+    let mut warnings = warnings.into_iter();
+    match warnings.find(|warning| recipe.strict.contains(&warning.code)) {
+        None => Ok(()),
+        Some(warning) => Err(ImageError::LossRefused {
+            loss: warning.code.word(),
+            detail: match &warning.variant {
+                Some(variant) => format!("variant {variant:?}: {}", warning.detail),
+                None => warning.detail.clone(),
+            },
+        }),
+    }
+}
+
+/// Whether a variant may come later, or not at all, for want of time or memory.
+fn may_be_put_off(variant: &Variant, recipe: &Recipe) -> bool {
+    !variant.required && !recipe.strict.contains(&WarningCode::VariantDeferred)
 }
 
 /// The one fence: what panics within `work` is a picture's fault until shown otherwise, and costs
@@ -451,7 +478,7 @@ fn admit<'a>(
     while let Err(short) = within_means(&info, size, recipe, &plans, options) {
         let optional = plans
             .iter_mut()
-            .filter(|plan| plan.left_out.is_none() && !plan.variant.required);
+            .filter(|plan| plan.left_out.is_none() && may_be_put_off(plan.variant, recipe));
         let costliest = optional.max_by_key(|plan| predict::encoding_time(plan, &info));
         let why = put_off_for(&short);
         costliest.ok_or(short)?.left_out = Some(LeftOut::ForNow(why));
@@ -636,7 +663,7 @@ fn prepare(
     let (mut carried, mut warnings) = metadata::carried(treatment.metadata, beside, done);
     let picture = decoded.without_idle_alpha();
     let colored = color::treat(treatment.color, picture, header.icc, options.threads.get());
-    warnings.extend(colored.warning);
+    warnings.extend(colored.warnings);
     carried.icc = colored.profile;
     options.stop.check()?;
     let picture = if done.turned {
@@ -709,7 +736,9 @@ fn draw_all(
     for (output, plan) in outputs.into_iter().zip(plans) {
         all.push(match output.transpose() {
             Ok(output) => output,
-            Err(ImageError::Stopped) if !plan.variant.required && options.stop.is_out_of_time() => {
+            Err(ImageError::Stopped)
+                if may_be_put_off(plan.variant, source.recipe) && options.stop.is_out_of_time() =>
+            {
                 let why = "the deadline came while it was being made";
                 Some(deferred(plan.variant, why.to_owned()))
             }

@@ -11,12 +11,13 @@ use pixmill::job::Job;
 use pixmill::manifest::{Manifest, State};
 use pixmill::memory::MemoryStore;
 use pixmill::outcome::{Outcome, SkipReason};
+use pixmill::plan::Candidate;
 use pixmill::ports::{Blob, BlobStore, Condition, Fetched, Head, Listed};
 use pixmill::process::{MARKER, ProcessOptions, Processor};
-use pixmill::recipe::Recipe;
+use pixmill::recipe::{FOCUS_POINT, Recipe};
 use pixmill::render::Stop;
 use pixmill_testkit::faulty_store::{Fault, FaultyStore};
-use pixmill_testkit::pictures::photo;
+use pixmill_testkit::pictures::{decoded, photo};
 
 const RECIPE: &str = "
 version = 1
@@ -457,4 +458,132 @@ fn what_is_left_out_for_good_is_not_asked_for_again_and_the_source_has_its_place
     let writes = output.writes();
     assert_eq!(process(), "unchanged");
     assert_eq!(output.writes(), writes);
+}
+
+const COVERING: &str = "
+version = 1
+[[variant]]
+name = \"square\"
+format = \"png\"
+fit = \"cover\"
+width = 10
+height = 10
+[[variant]]
+name = \"whole\"
+format = \"png\"
+";
+
+/// One job over a source that was put with this focus point, as by a copy onto itself: the etag, which
+/// speaks of content, stays the same.
+fn process_with_point(store: &MemoryStore, recipe: &str, point: Option<&str>) -> Outcome {
+    let metadata = point.map(|point| (FOCUS_POINT.to_owned(), point.to_owned()));
+    let blob = Blob {
+        bytes: photo(30, 10).png().into(),
+        metadata: metadata.into_iter().collect(),
+        ..Blob::default()
+    };
+    let put = store.put("a.png", blob, Condition::Always).now_or_never();
+    put.expect("nothing waits here").expect("a put");
+    let recipe = Recipe::from_toml(recipe).expect("a good recipe");
+    let output = Arc::new(store.clone());
+    let done = Processor::new(output.clone(), output, recipe)
+        .process(&Job::new("a.png"))
+        .now_or_never();
+    done.expect("nothing waits here")
+}
+
+#[test]
+fn a_point_given_with_the_source_moves_the_crop_and_remakes_only_what_is_cropped() {
+    let store = MemoryStore::new();
+    let left_edge = || {
+        let square = store.read("a.png/square.png").expect("a square");
+        let square = decoded(&square.bytes);
+        let all = photo(30, 10);
+        let at = (0..=20).find(|left| (0..10).all(|x| square.at(x, 5) == all.at(left + x, 5)));
+        at.expect("a part of the source")
+    };
+    let outcome = process_with_point(&store, COVERING, None);
+    assert_eq!((outcome.word(), left_edge()), ("done", 10));
+    for (point, left) in [("0.5,0.5", 10), ("0,0", 0), ("0.9,0.5", 20), ("0.4, 1", 7)] {
+        let outcome = process_with_point(&store, COVERING, Some(point));
+        let Outcome::Done(done) = &outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(done.rendered, ["square"], "{point}");
+        assert_eq!(left_edge(), left, "{point}");
+        let recorded = done.manifest.source.focus_point.map(|p| p.to_string());
+        assert_eq!(recorded, Some(point.replace(' ', "")));
+        let again = process_with_point(&store, COVERING, Some(point));
+        assert_eq!(again.word(), "unchanged", "{point}");
+    }
+    let outcome = process_with_point(&store, COVERING, None);
+    let Outcome::Done(done) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((left_edge(), done.manifest.source.focus_point), (10, None));
+}
+
+#[test]
+fn a_point_makes_no_difference_where_nothing_is_cropped_or_the_recipe_ignores_it() {
+    for recipe in [
+        COVERING.replace("cover", "inside"),
+        COVERING.replace(
+            "[[variant]]\nname = \"square\"",
+            "[source]\nfocus_point = \"ignore\"\n[[variant]]\nname = \"square\"",
+        ),
+    ] {
+        let store = MemoryStore::new();
+        assert_eq!(process_with_point(&store, &recipe, None).word(), "done");
+        let outcome = process_with_point(&store, &recipe, Some("0,0"));
+        assert_eq!(outcome.word(), "unchanged", "{recipe}");
+    }
+}
+
+#[test]
+fn a_point_that_is_none_is_a_warning_or_where_the_recipe_is_strict_a_rejection() {
+    let store = MemoryStore::new();
+    let outcome = process_with_point(&store, COVERING, Some("left"));
+    let Outcome::Done(done) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(done.manifest.warning_words(), ["focus-point-unusable"]);
+    assert!(done.manifest.warnings[0].detail.contains("\"left\""));
+    let strict = format!("strict = [\"focus-point-unusable\"]\n{COVERING}");
+    let outcome = process_with_point(&MemoryStore::new(), &strict, Some("left"));
+    assert_eq!(
+        (outcome.word(), outcome.code()),
+        ("rejected", Some("loss-refused"))
+    );
+}
+
+#[test]
+fn a_plan_sees_that_a_point_was_moved() {
+    let store = MemoryStore::new();
+    process_with_point(&store, COVERING, Some("0,0"));
+    let recipe = Recipe::from_toml(COVERING).expect("a good recipe");
+    for (point, word) in [("0,0", "keep"), ("1,1", "update")] {
+        let blob = Blob {
+            bytes: photo(30, 10).png().into(),
+            metadata: [(FOCUS_POINT.to_owned(), point.to_owned())].into(),
+            ..Blob::default()
+        };
+        let put = store.put("a.png", blob, Condition::Always).now_or_never();
+        let head = put.expect("nothing waits here").expect("a put");
+        let both = Arc::new(store.clone());
+        let candidate = Candidate {
+            name: "a.png".to_owned(),
+            listed: Listed {
+                key: "a.png".to_owned(),
+                size: head.size,
+                etag: head.etag,
+            },
+            sources: both.clone(),
+            named: true,
+            key_in_output: None,
+        };
+        let processor = Processor::new(both.clone(), both, recipe.clone());
+        let plan = processor.plan(vec![candidate], false).now_or_never();
+        let plan = plan.expect("nothing waits here").expect("a plan");
+        assert_eq!(plan.items[0].action.word(), word, "{point}");
+    }
 }

@@ -136,6 +136,24 @@ const CICP_P3: [u8; 4] = [12, 13, 0, 1];
 const CICP_PQ: [u8; 4] = [9, 16, 0, 1];
 
 #[test]
+fn colors_that_srgb_lacks_are_told_and_others_are_not() {
+    for (chunks, told) in [
+        (vec![(*b"cICP", CICP_P3.to_vec())], true),
+        (vec![(*b"sRGB", vec![0])], false),
+        (vec![gamma(45_455), chromaticities(SRGB)], false),
+        (vec![gamma(100_000), chromaticities(SRGB)], false),
+        (vec![gamma(45_455), chromaticities(P3)], true),
+    ] {
+        let (_, warnings) = shown(&one_pixel(&chunks, PIXEL));
+        assert_eq!(
+            warnings.contains(&WarningCode::GamutConverted),
+            told,
+            "{chunks:?}"
+        );
+    }
+}
+
+#[test]
 fn a_png_is_read_by_its_code_points_before_all_else_it_says_of_its_colors() {
     let as_p3 = expected(PIXEL, P3, srgb_light);
     let source = one_pixel(
@@ -149,7 +167,7 @@ fn a_png_is_read_by_its_code_points_before_all_else_it_says_of_its_colors() {
     );
     let (pixel, warnings) = shown(&source);
     assert_near(pixel, as_p3);
-    assert_eq!(warnings, []);
+    assert_eq!(warnings, [WarningCode::GamutConverted]);
     // High dynamic range can't be shown: what comes next in line counts, or else it is told.
     let next = one_pixel(&[(*b"cICP", CICP_PQ.to_vec()), (*b"sRGB", vec![0])], PIXEL);
     assert_eq!(shown(&next), (PIXEL, vec![]));

@@ -238,7 +238,8 @@ fn a_wide_profile_is_converted_to_srgb_and_not_embedded() {
     let told = probe(&source).unwrap().profile.unwrap();
     assert!(told.contains("P3"), "{told}");
     let all = render(&source, &recipe("")).unwrap();
-    assert!(all.warnings.is_empty(), "{:?}", all.warnings);
+    assert_eq!(all.warnings.len(), 1, "{:?}", all.warnings);
+    assert_eq!(all.warnings[0].code, WarningCode::GamutConverted);
     // Green reads more saturated in the narrower space: less red and blue for the same light.
     let plain = render(&fields(64, 64).jpeg(95), &recipe("")).unwrap();
     let green = |all: &Renditions| decoded(&made(all, "png").bytes).at(48, 16).to_vec();
@@ -287,7 +288,8 @@ fn inks_are_shown_by_their_profile_and_without_it_multiplied() {
         // No press prints this: where cyan is, it shows red. So it is the profile that was asked.
         let odd = inks_where_cyan_is_red();
         let all = render(&tiff(Some(&odd)), &recipe).unwrap();
-        assert!(all.warnings.is_empty(), "{:?}", all.warnings);
+        assert_eq!(all.warnings.len(), 1, "{:?}", all.warnings);
+        assert_eq!(all.warnings[0].code, WarningCode::GamutConverted);
         let shown = decoded(&made(&all, "png").bytes);
         assert!(shown.is_about((8, 8), &[255, 0, 0]), "{:?}", shown.at(8, 8));
         assert_eq!(probe(&made(&all, "png").bytes).unwrap().profile, None);

@@ -122,6 +122,27 @@ fn assert_same(one: &Film, other: &Film, tolerance: u8) {
 }
 
 #[test]
+fn frames_in_seven_passes_come_out_as_those_in_rows_do() {
+    let frames = [
+        pictures::fields(21, 13),
+        pictures::photo(21, 13),
+        pictures::fields(21, 13),
+    ];
+    let source = pictures::Png::new(21, 13, 8, 2).film_in_seven_passes(&frames);
+    let all = render(&source, &recipe(BOTH)).unwrap();
+    assert_eq!((all.info.frames, &all.warnings[..]), (3, &[][..]));
+    for variant in ["webp", "apng"] {
+        let film = shown(made(&all, variant));
+        assert_eq!(film.frames.len(), 3, "{variant}");
+        for ((pixels, delay), frame) in film.frames.iter().zip(&frames) {
+            let opaque = |pixel: &[u8]| [pixel[0], pixel[1], pixel[2], 255];
+            let expected: Vec<u8> = frame.data.chunks_exact(3).flat_map(opaque).collect();
+            assert_eq!((pixels, *delay), (&expected, 100), "{variant}");
+        }
+    }
+}
+
+#[test]
 fn a_gif_comes_out_as_players_show_it_with_its_times_and_its_plays() {
     for (repeat, plays) in [(Some(0), 0), (Some(2), 3), (None, 1)] {
         let source = films::gif((40, 30), &pieces(255), repeat);

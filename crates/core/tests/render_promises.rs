@@ -16,6 +16,7 @@ use pixmill::recipe::Recipe;
 use pixmill::render::{
     Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, render, render_variants,
 };
+use pixmill_testkit::films::{self, After, Piece};
 use pixmill_testkit::pictures::{self, Drawing, Png, RED, decoded, fading, fields, photo};
 use sha2::{Digest, Sha256};
 
@@ -626,6 +627,72 @@ fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_or_refused_and_never_ends_the_pr
     }
 }
 
+#[test]
+fn a_loss_that_the_recipe_is_strict_about_is_a_rejection_that_says_which() {
+    let strict = |loss: &str, rest: &str| {
+        recipe(&format!(
+            "version = 1\nstrict = [\"depth-reduced\", \"{loss}\"]\n{rest}"
+        ))
+    };
+    let jpeg = "[[variant]]\nname = \"flat\"\nformat = \"jpeg\"\n";
+    let transparent = fading(8, 8).png();
+    let (stage, error) = refused(&transparent, &strict("alpha-flattened", jpeg));
+    assert_eq!((stage, error.code()), (Stage::Render, "loss-refused"));
+    let words = error.to_string();
+    assert!(
+        words.contains("variant \"flat\"") && words.contains("take \"alpha-flattened\" out"),
+        "{words}"
+    );
+    let (_, error) = refused(
+        &pictures::gif(&[fading(8, 8), fading(8, 8)]),
+        &strict("frames-dropped", jpeg),
+    );
+    assert_eq!(error.code(), "loss-refused");
+    // What the header tells is refused before anything is decoded.
+    let deep = Png::new(1, 1, 16, 0).rows(std::iter::once(&[1_u8, 2][..]));
+    let (stage, error) = refused(&deep, &strict("alpha-flattened", jpeg));
+    assert_eq!((stage, error.code()), (Stage::Decode, "loss-refused"));
+    // Other losses are still taken.
+    let all = render(&transparent, &strict("frames-dropped", jpeg)).unwrap();
+    assert_eq!(
+        codes(&all.warnings),
+        [(WarningCode::AlphaFlattened, Some("flat"))]
+    );
+}
+
+#[test]
+fn a_misspelt_loss_is_refused_with_the_ones_that_there_are() {
+    let error = Recipe::from_toml(&format!("strict = [\"alpha\"]{PLAIN}")).unwrap_err();
+    assert!(error.to_string().contains("alpha-flattened"), "{error}");
+}
+
+#[test]
+fn what_is_put_off_is_waited_for_where_the_recipe_is_strict_about_it() {
+    let optional = "[[variant]]\nname = \"small\"\nformat = \"png\"\nwidth = 8\n
+        [[variant]]\nname = \"big\"\nformat = \"webp\"\nrequired = false\n";
+    let render_in = |strict: &str| {
+        let recipe = recipe(&format!("version = 1\n{strict}\n{optional}"));
+        let variants: Vec<_> = recipe.variants.iter().collect();
+        let info = pixmill::render::probe(&photo(400, 400).png()).unwrap();
+        let mut alone = recipe.clone();
+        alone.variants.truncate(1);
+        let size = photo(400, 400).png().len() as u64;
+        let options = RenderOptions {
+            memory: Some(pixmill::render::predict(&info, size, &alone, 1).memory_bytes),
+            ..RenderOptions::default()
+        };
+        render_variants(&photo(400, 400).png(), &recipe, &variants, &options)
+    };
+    let all = render_in("").unwrap();
+    assert_eq!(
+        codes(&all.warnings),
+        [(WarningCode::VariantDeferred, Some("big"))]
+    );
+    let error = render_in("strict = [\"variant-deferred\"]").unwrap_err();
+    assert_eq!(error.code(), "out-of-memory");
+    assert!(error.is_transient());
+}
+
 /// The first half of the SHA-256 of renditions as this `RENDER_REVISION` makes them. When this fails because bytes were
 /// meant to change, raise `RENDER_REVISION` and write down the new hashes; otherwise something
 /// changed them that should not have.
@@ -650,4 +717,72 @@ fn renditions_have_not_changed_since_the_render_revision_was_raised() {
     });
     let golden = golden.map(|(source, variant, hash)| (source, variant, hash.to_owned()));
     assert_eq!(found, golden);
+}
+
+/// The same for what came later: animations, palettes and AVIF.
+#[test]
+fn films_palettes_and_avif_have_not_changed_since_the_render_revision_was_raised() {
+    let piece = |at, drawing, after| Piece {
+        at,
+        drawing,
+        delay: 80,
+        blend: true,
+        after,
+    };
+    let ground = |color: [u8; 3]| {
+        Drawing::new(40, 30, |x, y| {
+            [
+                color[0],
+                x.to_le_bytes()[0] / 8 * 8,
+                y.to_le_bytes()[0] / 8 * 8,
+                255,
+            ]
+        })
+    };
+    let hole = |x: u32, y: u32| if (x + y).is_multiple_of(5) { 0 } else { 255 };
+    let film = films::gif(
+        (40, 30),
+        &[
+            piece((0, 0), ground(RED), After::Stays),
+            piece(
+                (4, 6),
+                Drawing::new(12, 10, |x, y| [0, 200, 90, hole(x, y)]),
+                After::Cleared,
+            ),
+            piece(
+                (9, 3),
+                Drawing::new(20, 20, |x, y| [10, 20, 220, hole(y, x)]),
+                After::Before,
+            ),
+        ],
+        Some(0),
+    );
+    let recipe = recipe(
+        "version = 1
+        [[variant]]\nname = \"webp\"\nformat = \"webp\"\nwidth = 30
+        [[variant]]\nname = \"lossless\"\nformat = \"webp\"\nlossless = true
+        [[variant]]\nname = \"apng\"\nformat = \"png\"\nanimation = \"keep\"
+        [[variant]]\nname = \"palette\"\nformat = \"png\"",
+    );
+    let hash = |bytes: &[u8]| hex::encode(&Sha256::digest(bytes)[..16]);
+    let all = render(&film, &recipe).unwrap();
+    let found = ["webp", "lossless", "apng", "palette"].map(|name| hash(&made(&all, name).bytes));
+    let golden = [
+        "290417ef4093987e866a732e4fed85d3",
+        "a700dc3a8dc87c7da4049df891e6c2ad",
+        "63bd15a9dcdcaeba6674d7e5469f7354",
+        "05f154bd348cf85749b17f4a1afede8d",
+    ];
+    assert_eq!(found, golden.map(str::to_owned));
+    #[cfg(feature = "avif")]
+    {
+        let avif = Recipe::from_toml(
+            "version = 1\n[[variant]]\nname = \"avif\"\nformat = \"avif\"\neffort = \"fast\"\n",
+        );
+        let all = render(&fading(40, 30).png(), &avif.unwrap()).unwrap();
+        assert_eq!(
+            hash(&made(&all, "avif").bytes),
+            "9a617a50c277c388c36700a7e5f0ed9c"
+        );
+    }
 }

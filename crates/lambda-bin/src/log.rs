@@ -96,6 +96,9 @@ pub struct Line {
     /// Variants that were put off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deferred: Vec<String>,
+    /// The word of every loss that the manifest warns of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -284,6 +287,7 @@ fn finished(job: &Finished<'_>) -> (LogLevel, Line) {
         let sizes = variants.filter_map(|v| Some((v.name.clone(), v.rendition.as_ref()?.bytes)));
         line.sizes = Some(sizes.collect());
         line.deferred = deferred(done);
+        line.warnings = done.manifest.warning_words();
     }
     (level, line)
 }

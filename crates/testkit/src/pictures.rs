@@ -274,7 +274,7 @@ impl Png {
             raw.push(0);
             raw.extend_from_slice(row);
         }
-        self.file(&raw)
+        self.around(&stored(&raw))
     }
 
     /// The file with the pixels of `drawing` in seven passes.
@@ -285,27 +285,40 @@ impl Png {
     pub fn in_seven_passes(mut self, drawing: &Drawing) -> Vec<u8> {
         assert_eq!(self.depth, 8);
         self.interlaced = true;
-        let mut raw = Vec::new();
-        for (x0, y0, dx, dy) in [
-            (0, 0, 8, 8),
-            (4, 0, 8, 8),
-            (0, 4, 4, 8),
-            (2, 0, 4, 4),
-            (0, 2, 2, 4),
-            (1, 0, 2, 2),
-            (0, 1, 1, 2),
-        ] {
-            if x0 >= drawing.width {
-                continue;
-            }
-            for y in (y0..drawing.height).step_by(dy) {
-                raw.push(0);
-                for x in (x0..drawing.width).step_by(dx) {
-                    raw.extend_from_slice(drawing.at(x, y));
-                }
+        self.around(&stored(&seven_passes(drawing)))
+    }
+
+    /// An animation with these frames, each of the whole size, in seven passes, shown for 100 ms.
+    ///
+    /// # Panics
+    ///
+    /// When this PNG does not have 8 bits a sample.
+    pub fn film_in_seven_passes(mut self, frames: &[Drawing]) -> Vec<u8> {
+        assert_eq!(self.depth, 8);
+        self.interlaced = true;
+        let count = u32::try_from(frames.len()).expect("few frames");
+        let mut file = self.head();
+        push_chunk(&mut file, *b"acTL", &[count.to_be_bytes(), [0; 4]].concat());
+        let mut number = 0_u32;
+        for frame in frames {
+            let mut control = number.to_be_bytes().to_vec();
+            control.extend(self.width.to_be_bytes());
+            control.extend(self.height.to_be_bytes());
+            // At the corner, a tenth of a second, kept, and in place of what was there.
+            control.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 10, 0, 0]);
+            push_chunk(&mut file, *b"fcTL", &control);
+            let stream = stored(&seven_passes(frame));
+            if number == 0 {
+                push_chunk(&mut file, *b"IDAT", &stream);
+                number += 1;
+            } else {
+                let body = [&(number + 1).to_be_bytes()[..], &stream].concat();
+                push_chunk(&mut file, *b"fdAT", &body);
+                number += 2;
             }
         }
-        self.file(&raw)
+        push_chunk(&mut file, *b"IEND", &[]);
+        file
     }
 
     /// A file whose header promises its pixels and that holds none.
@@ -313,21 +326,14 @@ impl Png {
         self.around(&[])
     }
 
-    fn file(&self, raw: &[u8]) -> Vec<u8> {
-        let mut stream = vec![0x78, 0x01];
-        let mut blocks = raw.chunks(0xFFFF).peekable();
-        while let Some(block) = blocks.next() {
-            let length = u16::try_from(block.len()).expect("at most 0xFFFF");
-            stream.push(u8::from(blocks.peek().is_none()));
-            stream.extend(length.to_le_bytes());
-            stream.extend((!length).to_le_bytes());
-            stream.extend_from_slice(block);
-        }
-        stream.extend(adler32(raw).to_be_bytes());
-        self.around(&stream)
+    fn around(&self, stream: &[u8]) -> Vec<u8> {
+        let mut file = self.head();
+        push_chunk(&mut file, *b"IDAT", stream);
+        push_chunk(&mut file, *b"IEND", &[]);
+        file
     }
 
-    fn around(&self, stream: &[u8]) -> Vec<u8> {
+    fn head(&self) -> Vec<u8> {
         let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
         let mut header = Vec::new();
         header.extend(self.width.to_be_bytes());
@@ -335,10 +341,48 @@ impl Png {
         header.extend([self.depth, self.color, 0, 0, u8::from(self.interlaced)]);
         push_chunk(&mut file, *b"IHDR", &header);
         file.extend_from_slice(&self.before_pixels);
-        push_chunk(&mut file, *b"IDAT", stream);
-        push_chunk(&mut file, *b"IEND", &[]);
         file
     }
+}
+
+/// The rows of an interlaced PNG (PNG specification, 8.2), each after its filter, which is none.
+fn seven_passes(drawing: &Drawing) -> Vec<u8> {
+    let mut raw = Vec::new();
+    for (x0, y0, dx, dy) in [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ] {
+        if x0 >= drawing.width {
+            continue;
+        }
+        for y in (y0..drawing.height).step_by(dy) {
+            raw.push(0);
+            for x in (x0..drawing.width).step_by(dx) {
+                raw.extend_from_slice(drawing.at(x, y));
+            }
+        }
+    }
+    raw
+}
+
+/// `raw` as a zlib stream that compresses nothing.
+fn stored(raw: &[u8]) -> Vec<u8> {
+    let mut stream = vec![0x78, 0x01];
+    let mut blocks = raw.chunks(0xFFFF).peekable();
+    while let Some(block) = blocks.next() {
+        let length = u16::try_from(block.len()).expect("at most 0xFFFF");
+        stream.push(u8::from(blocks.peek().is_none()));
+        stream.extend(length.to_le_bytes());
+        stream.extend((!length).to_le_bytes());
+        stream.extend_from_slice(block);
+    }
+    stream.extend(adler32(raw).to_be_bytes());
+    stream
 }
 
 fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {

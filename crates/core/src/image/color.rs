@@ -25,7 +25,7 @@ pub(crate) struct Colored {
     pub(crate) picture: Picture,
     /// The profile that its numbers are to be read by, when the recipe keeps profiles.
     pub(crate) profile: Option<Vec<u8>>,
-    pub(crate) warning: Option<Warning>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Pixels that are converted in one go. A fixed number, counted from the picture's first pixel, so
@@ -42,9 +42,9 @@ pub(crate) fn treat(
 ) -> Colored {
     let parsed = profile.as_deref().map(|icc| parse(icc, picture.layout));
     let size = profile.as_ref().map_or(0, Vec::len);
-    let mut warning = None;
+    let mut warnings = Vec::new();
     if rule == ColorRule::Keep && size > LARGEST_CARRIED {
-        warning = Some(Warning {
+        warnings.push(Warning {
             code: WarningCode::MetadataDropped,
             detail: format!(
                 "a color profile of {size} bytes is too large to carry (at most {LARGEST_CARRIED}); colors were converted to sRGB"
@@ -56,15 +56,39 @@ pub(crate) fn treat(
         return Colored {
             picture,
             profile: profile.filter(|_| !broken),
-            warning: parsed.and_then(Result::err).as_deref().map(broken_profile),
+            warnings: parsed
+                .and_then(Result::err)
+                .map(|why| broken_profile(&why))
+                .into_iter()
+                .collect(),
         };
     }
-    let conversion = parsed.map(|parsed| parsed.and_then(|p| conversion(&p, picture.layout)));
+    let layout = picture.layout;
+    let conversion = parsed.map(|parsed| {
+        let profile = parsed?;
+        Ok::<_, String>((conversion(&profile, layout)?, exceeds_srgb(&profile)))
+    });
+    let mut lost = None;
     match conversion {
-        Some(Ok(conversion)) => picture = convert(picture, &conversion, threads),
-        Some(Err(why)) => warning = Some(broken_profile(&why)),
+        Some(Ok((conversion, exceeds))) => {
+            if exceeds && !layout.is_gray() {
+                lost = profile.as_deref().map(describe);
+            }
+            picture = convert(picture, &conversion, threads);
+        }
+        Some(Err(why)) => warnings.push(broken_profile(&why)),
         None => {}
     }
+    if layout == Layout::Cmyk && lost.is_none() {
+        lost = Some("inks without a profile".to_owned());
+    }
+    warnings.extend(lost.map(|space: String| Warning {
+        code: WarningCode::GamutConverted,
+        detail: format!(
+            "{space} became sRGB: what sRGB can't show was moved to the nearest that it can"
+        ),
+        variant: None,
+    }));
     if picture.layout == Layout::Cmyk {
         picture = inks_to_rgb(picture, |from, to| {
             for ([c, m, y, k], rgb) in from
@@ -80,8 +104,21 @@ pub(crate) fn treat(
     Colored {
         picture,
         profile: None,
-        warning,
+        warnings,
     }
+}
+
+/// Whether a profile can name colors that sRGB lacks. Inks always can, and of tables it is assumed.
+fn exceeds_srgb(profile: &ColorProfile) -> bool {
+    // What rounding in a profile's own numbers comes to: sRGB's own are kept with 16 bits.
+    const SLACK: f64 = 0.005;
+    if profile.color_space != DataColorSpace::Rgb || profile.lut_a_to_b_perceptual.is_some() {
+        return profile.color_space != DataColorSpace::Gray;
+    }
+    let srgb = ColorProfile::new_srgb().colorant_matrix();
+    let light = srgb.inverse().mat_mul(profile.colorant_matrix());
+    let mut amounts = light.v.iter().flatten();
+    amounts.any(|amount| !(-SLACK..=1.0 + SLACK).contains(amount))
 }
 
 fn broken_profile(why: &str) -> Warning {
@@ -424,7 +461,7 @@ mod tests {
         let picture = gradient(Layout::Rgb, 50, 50);
         let colored = treat(ColorRule::Srgb, picture.clone(), Some(icc), 1);
         assert_eq!(colored.picture, picture);
-        assert_eq!((colored.profile, colored.warning), (None, None));
+        assert_eq!((colored.profile, colored.warnings), (None, Vec::new()));
     }
 
     #[test]
@@ -461,7 +498,7 @@ mod tests {
             let colored = treat(rule, picture.clone(), Some(b"nonsense".to_vec()), 1);
             assert_eq!(colored.picture, picture);
             assert_eq!(colored.profile, None);
-            assert_eq!(colored.warning.unwrap().code, WarningCode::ProfileBroken);
+            assert_eq!(colored.warnings[0].code, WarningCode::ProfileBroken);
         }
     }
 
@@ -477,7 +514,7 @@ mod tests {
         let linear = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
         let picture = gradient(Layout::Gray, 16, 16);
         let colored = treat(ColorRule::Srgb, picture.clone(), Some(linear), 1);
-        assert_eq!(colored.warning, None);
+        assert_eq!(colored.warnings, []);
         assert_eq!(colored.picture.layout, Layout::Gray);
         let lighter = colored.picture.data.iter().zip(&picture.data);
         assert!(lighter.clone().all(|(to, from)| to >= from), "{lighter:?}");
@@ -538,7 +575,7 @@ mod tests {
         let colored = treat(ColorRule::Keep, picture.clone(), Some(icc), 1);
         assert_ne!(colored.picture, picture);
         assert_eq!(colored.profile, None);
-        assert_eq!(colored.warning.unwrap().code, WarningCode::MetadataDropped);
+        assert_eq!(colored.warnings[0].code, WarningCode::MetadataDropped);
     }
 
     #[test]

@@ -157,17 +157,18 @@ fn scaled(source: (u32, u32), variant: &Variant, max_side: u32) -> Placement {
 /// The largest part of `source` with the proportions of `bounds`, at that size or, if it is
 /// smaller and may not grow, at its own.
 fn cover(source: (u32, u32), bounds: (u32, u32), focus: Focus, enlarge: bool) -> Placement {
-    let (fx, fy) = focus_of(focus);
     let (width, height) = (f64::from(source.0), f64::from(source.1));
     if !enlarge && (bounds.0 > source.0 || bounds.1 > source.1) {
         // Whole pixels, so that nothing is resampled.
         let part = inside(bounds, source);
+        let size = (f64::from(part.0), f64::from(part.1));
+        let (left, top) = corner((width, height), size, focus);
         return Placement {
             crop: Crop {
-                left: f64::from(share(source.0 - part.0, fx)),
-                top: f64::from(share(source.1 - part.1, fy)),
-                width: f64::from(part.0),
-                height: f64::from(part.1),
+                left: left.floor(),
+                top: top.floor(),
+                width: size.0,
+                height: size.1,
             },
             picture: part,
             canvas: part,
@@ -183,8 +184,7 @@ fn cover(source: (u32, u32), bounds: (u32, u32), focus: Focus, enlarge: bool) ->
     } else {
         (width, (width / ratio).clamp(1.0, height))
     };
-    let left = (width - part_width) * f64::from(fx) / 2.0;
-    let top = (height - part_height) * f64::from(fy) / 2.0;
+    let (left, top) = corner((width, height), (part_width, part_height), focus);
     Placement {
         crop: Crop {
             left,
@@ -198,6 +198,20 @@ fn cover(source: (u32, u32), bounds: (u32, u32), focus: Focus, enlarge: bool) ->
         at: (0, 0),
         capped: false,
     }
+}
+
+/// The left and the top edge of a part of a picture, both sizes in pixels.
+fn corner(whole: (f64, f64), part: (f64, f64), focus: Focus) -> (f64, f64) {
+    let room = (whole.0 - part.0, whole.1 - part.1);
+    if let Focus::Point(point) = focus {
+        let edge = |at: f64, part: f64, room: f64| (at - part / 2.0).clamp(0.0, room);
+        return (
+            edge(whole.0 * point.x(), part.0, room.0),
+            edge(whole.1 * point.y(), part.1, room.1),
+        );
+    }
+    let (fx, fy) = focus_of(focus);
+    (room.0 * f64::from(fx) / 2.0, room.1 * f64::from(fy) / 2.0)
 }
 
 fn uncropped(source: (u32, u32), picture: (u32, u32), capped: bool) -> Placement {
@@ -265,7 +279,7 @@ fn proportional(side: u32, up: u32, down: u32) -> u32 {
 fn focus_of(focus: Focus) -> (u8, u8) {
     match focus {
         // Entropy is looked for once there are pixels; until then, and without any, it is the center.
-        Focus::Center | Focus::Entropy => (1, 1),
+        Focus::Center | Focus::Entropy | Focus::Point(_) => (1, 1),
         Focus::Top => (1, 0),
         Focus::Bottom => (1, 2),
         Focus::Left => (0, 1),

@@ -8,6 +8,7 @@ pub(crate) mod color;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod geometry;
+pub(crate) mod left_behind;
 pub(crate) mod metadata;
 pub(crate) mod orient;
 pub(crate) mod picture;
@@ -126,6 +127,14 @@ pub enum WarningCode {
     OriginalKept,
     /// Metadata that should have been kept could not be read or written.
     MetadataDropped,
+    /// Colors may lie outside of what sRGB can show: they were moved to the nearest that it can.
+    GamutConverted,
+    /// A gain map (Ultra HDR) was left behind: renditions show the picture's standard range.
+    GainMapDropped,
+    /// Content credentials (C2PA) were left behind: they vouch for the source's bytes, not for others.
+    CredentialsRemoved,
+    /// A point was given with the source that can't be read; the variants' own focus was used.
+    FocusPointUnusable,
 }
 
 impl WarningCode {
@@ -143,6 +152,10 @@ impl WarningCode {
             Self::VariantDeferred => "variant-deferred",
             Self::OriginalKept => "original-kept",
             Self::MetadataDropped => "metadata-dropped",
+            Self::GamutConverted => "gamut-converted",
+            Self::GainMapDropped => "gain-map-dropped",
+            Self::CredentialsRemoved => "credentials-removed",
+            Self::FocusPointUnusable => "focus-point-unusable",
         }
     }
 }

@@ -37,7 +37,7 @@ mod still;
 #[cfg(feature = "tga")]
 mod tga;
 #[cfg(feature = "tiff")]
-mod tiff;
+pub(crate) mod tiff;
 #[cfg(feature = "webp")]
 mod webp;
 

@@ -67,6 +67,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     })
 }
 
+/// Whether the first page has this tag.
+pub(crate) fn has(bytes: &[u8], tag: u16) -> bool {
+    let found = open(bytes, Limits::default()).map(|mut decoder| {
+        let found = decoder.find_tag(Tag::from_u16_exhaustive(tag));
+        found.is_ok_and(|found| found.is_some())
+    });
+    found.unwrap_or(false)
+}
+
 /// The first page. More than 8 bits a sample become 16 where `keep_depth` says so, else 8.
 pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageError> {
     let mut decoder = open(bytes, Limits::default())?;
