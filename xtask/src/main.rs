@@ -10,6 +10,7 @@ mod python;
 mod rehearse;
 mod run;
 mod smoke;
+mod sweep;
 
 use std::env;
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ const TASKS: &[Task] = &[
     infra::TASK,
     rehearse::TASK,
     cloud::TASK,
+    sweep::TASK,
     package::TASK,
     deploy::DEPLOY,
     smoke::TASK,

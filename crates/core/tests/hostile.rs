@@ -1,0 +1,236 @@
+//! Files that were changed byte by byte: each is rendered or refused, none takes the process with it, and
+//! what is cut short is noticed.
+#![cfg(all(
+    feature = "jpeg",
+    feature = "png",
+    feature = "webp",
+    feature = "gif",
+    feature = "bmp",
+    feature = "tiff"
+))]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use pixmill::recipe::Recipe;
+use pixmill::render::render;
+use pixmill_testkit::films::{self, After, Piece};
+use pixmill_testkit::pictures::{self, Drawing, Png, fading, fields, photo};
+
+const RECIPE: &str = "
+version = 1
+[limits]
+pixels = 2_000_000
+frames = 50
+[source]
+metadata = \"no-location\"
+[[variant]]
+name = \"thumbnail\"
+format = \"jpeg\"
+width = 20
+[[variant]]
+name = \"webp\"
+format = \"webp\"
+effort = \"fast\"
+width = 32
+[[variant]]
+name = \"png\"
+format = \"png\"
+animation = \"keep\"
+";
+
+/// Numbers that look random and are the same on every run (Marsaglia's xorshift with 64 bits).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let sides = u64::try_from(sides.max(1)).expect("few sides");
+        usize::try_from(self.0 % sides).expect("less than the sides")
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.roll(256).to_le_bytes()[0]
+    }
+}
+
+/// `file` with one kind of damage: bits turned round, a piece moved, a number made large or small, an
+/// end missing.
+fn damaged(file: &[u8], kind: usize, dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    match kind {
+        0 => {
+            for _ in 0..=dice.roll(8) {
+                let at = dice.roll(bytes.len());
+                bytes[at] ^= 1 << dice.roll(8);
+            }
+        }
+        1 => {
+            let (from, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+            let length = dice.roll(64).min(bytes.len() - from.max(to));
+            bytes.copy_within(from..from + length, to);
+        }
+        2 => {
+            // Lengths and sizes are numbers of two or four bytes, mostly near the start.
+            let width = 2 + 2 * dice.roll(2);
+            let near = bytes
+                .len()
+                .min(if dice.roll(2) == 0 { 200 } else { usize::MAX });
+            let at = dice.roll(near.saturating_sub(width));
+            let fill = [0x00, 0xFF, 0x7F, 0x01, dice.byte()][dice.roll(5)];
+            bytes[at..at + width].fill(fill);
+        }
+        3 => {
+            let percent = [10, 25, 50, 75, 99][dice.roll(5)];
+            bytes.truncate(bytes.len() * percent / 100);
+        }
+        _ => {
+            let (from, to) = (dice.roll(bytes.len()), dice.roll(bytes.len()));
+            let piece: Vec<u8> = bytes[from..(from + dice.roll(40)).min(bytes.len())].to_vec();
+            bytes.splice(to..to, piece);
+        }
+    }
+    bytes
+}
+
+fn film() -> Vec<Piece> {
+    let ground = |color: [u8; 3], (width, height)| {
+        Drawing::new(width, height, |x, _| {
+            [
+                color[0],
+                color[1],
+                color[2],
+                if x % 5 == 0 { 0 } else { 255 },
+            ]
+        })
+    };
+    let piece = |at, drawing, after| Piece {
+        at,
+        drawing,
+        delay: 50,
+        blend: true,
+        after,
+    };
+    vec![
+        piece((0, 0), ground(pictures::RED, (24, 18)), After::Stays),
+        piece((4, 2), ground(pictures::BLUE, (12, 10)), After::Cleared),
+        piece((8, 6), ground(pictures::GREEN, (10, 8)), After::Stays),
+    ]
+}
+
+fn drawn() -> Vec<(&'static str, Vec<u8>)> {
+    let rgb = photo(40, 28);
+    let exif = pictures::exif(6);
+    let gray = Drawing::new(40, 28, |x, y| [(x * 5 + y * 3).to_le_bytes()[0]]);
+    let mut raw = b"P6 40 28 255\n".to_vec();
+    raw.extend_from_slice(&rgb.data);
+    vec![
+        ("jpeg", pictures::with_exif(&rgb.jpeg(85), &exif)),
+        ("gray jpeg", gray.jpeg(60)),
+        ("png", fading(40, 28).png()),
+        (
+            "interlaced png",
+            Png::new(40, 28, 8, 2).in_seven_passes(&rgb),
+        ),
+        (
+            "interlaced apng",
+            Png::new(40, 28, 8, 2).film_in_seven_passes(&[rgb.clone(), fields(40, 28)]),
+        ),
+        ("apng", films::png((24, 18), None, &film(), 0)),
+        ("webp", fading(40, 28).webp()),
+        ("animated webp", films::webp((24, 18), &film(), 0, &[])),
+        ("gif", films::gif((24, 18), &film(), Some(0))),
+        ("bmp", rgb.bmp()),
+        ("tiff", pictures::tiff(&[rgb.clone(), fields(40, 28)])),
+        ("pnm", raw),
+    ]
+}
+
+/// Codes and how often each came.
+fn sweep(name: &str, file: &[u8], rounds: usize, seed: u64) -> BTreeMap<String, usize> {
+    let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+    assert!(render(file, &recipe).is_ok(), "{name} is good as it is");
+    let mut dice = Dice(seed);
+    let mut codes = BTreeMap::new();
+    for round in 0..rounds {
+        for kind in 0..5 {
+            let bytes = damaged(file, kind, &mut dice);
+            let code = match render(&bytes, &recipe) {
+                Ok(_) => "rendered".to_owned(),
+                Err(error) => {
+                    assert_ne!(
+                        error.code(),
+                        "decoder-panic",
+                        "{name}, round {round}, kind {kind}: {error}"
+                    );
+                    assert!(!error.to_string().is_empty());
+                    error.code().to_owned()
+                }
+            };
+            *codes.entry(code).or_default() += 1;
+        }
+    }
+    codes
+}
+
+#[test]
+fn thousands_of_damaged_files_are_rendered_or_refused_and_no_decoder_panics() {
+    for (seed, (name, file)) in (0x5EED_0001..).zip(drawn()) {
+        let codes = sweep(name, &file, 100, seed);
+        let refused: usize = codes
+            .iter()
+            .filter(|(c, _)| *c != "rendered")
+            .map(|(_, n)| n)
+            .sum();
+        assert!(
+            refused > 0,
+            "{name}: damage must be noticed at all: {codes:?}"
+        );
+        assert_eq!(codes.values().sum::<usize>(), 500, "{name}");
+    }
+}
+
+#[test]
+fn damaged_samples_are_rendered_or_refused_and_no_decoder_panics() {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples");
+    for (seed, name) in (0xC0FFEE..).zip([
+        "cat.jpg",
+        "galaxies.jpg",
+        "logo.png",
+        "mill.gif",
+        "astronaut.webp",
+    ]) {
+        let file = fs::read(samples.join(name)).expect("a sample");
+        sweep(name, &file, 6, seed);
+    }
+}
+
+#[test]
+fn half_a_picture_is_noticed_in_every_format() {
+    let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+    for (name, least, file) in [
+        (
+            "jpeg",
+            98,
+            (|drawing, at| drawing.jpeg(40 + (at % 60).to_le_bytes()[0]))
+                as fn(&Drawing, u32) -> Vec<u8>,
+        ),
+        ("png", 97, |drawing, _| drawing.png()),
+        ("webp", 100, |drawing, _| drawing.webp()),
+        ("bmp", 100, |drawing, _| drawing.bmp()),
+    ] {
+        let noticed = (0..100_u32).filter(|at| {
+            let bytes = file(&photo(24 + at, 16 + at % 37), *at);
+            let half = &bytes[..bytes.len() / 2];
+            render(half, &recipe).is_err()
+        });
+        let noticed = noticed.count();
+        assert!(
+            noticed >= least,
+            "{name}: {noticed} of 100, at least {least}"
+        );
+    }
+}
