@@ -2,6 +2,7 @@
 
 mod checks;
 mod cloud;
+mod conformance;
 mod deploy;
 mod infra;
 mod machine;
@@ -33,6 +34,7 @@ const TASKS: &[Task] = &[
     checks::TEST,
     checks::LINT,
     infra::TASK,
+    conformance::TASK,
     rehearse::TASK,
     cloud::TASK,
     package::TASK,
@@ -91,7 +93,7 @@ fn is_help(word: &OsString) -> bool {
 fn menu() -> String {
     let lines: Vec<String> = TASKS
         .iter()
-        .map(|task| format!("  {:<8}  {}", task.name, task.about))
+        .map(|task| format!("  {:<11}  {}", task.name, task.about))
         .collect();
     format!(
         "Usage: cargo xtask TASK\n\nTasks:\n{}\n\n`cargo xtask TASK --help` says more about one.\n",
