@@ -90,7 +90,7 @@ def small(ours, theirs, peer):
 def flat(ours, small):
     """A JPEG of something transparent, over white."""
     apart = float(numpy.abs(ours[..., :3] - difference.over(small, 255)).mean())
-    return finding("flat", "itself over white", "ok" if apart <= FLAT else "off", mean=round(apart, 3))
+    return finding("flat", "itself over white", "ok" if apart <= FLAT else "off", levels=round(apart, 3))
 
 
 def numbers(ours, theirs, source, warnings):

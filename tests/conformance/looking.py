@@ -112,8 +112,10 @@ class Look:
             one = picture(ours["srgb/small" if what == "flat" else f"srgb/{what}"])
             other = picture(ours["srgb/flat"]) if what == "flat" else self.seen[peer]
             colors = None if self.about.get(peer, {}).get("profile") else png_colors.of(self.source.data)
-            if colors:
+            if colors and what != "flat":
                 other = png_colors.applied(other, colors)
+            if what == "flat":
+                one = peers.rgba(numpy.rint(difference.over(one, 255)).astype(numpy.uint8), 255)
             if what == "small":
                 other = peers.RESIZE[peer](other, (one.shape[1], one.shape[0]))
         shown = [data_url(shrunk(one)), data_url(shrunk(other))]

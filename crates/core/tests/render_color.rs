@@ -554,13 +554,19 @@ fn threads_and_siblings_change_no_byte_of_a_deep_rendition() {
 
 /// A TIFF of five indices in each of two rows, of `bits` each, and its palette.
 fn tiff_with_palette(bits: u16, little_endian: bool, palette: &[u16]) -> Vec<u8> {
-    let two = |value: u16| match little_endian {
-        true => value.to_le_bytes(),
-        false => value.to_be_bytes(),
+    let two = |value: u16| {
+        if little_endian {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
     };
-    let four = |value: u32| match little_endian {
-        true => value.to_le_bytes(),
-        false => value.to_be_bytes(),
+    let four = |value: u32| {
+        if little_endian {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
     };
     let rows: Vec<u8> = indices(bits)
         .chunks_exact(5)
@@ -607,7 +613,7 @@ fn tiff_with_palette(bits: u16, little_endian: bool, palette: &[u16]) -> Vec<u8>
 fn indices(bits: u16) -> Vec<u8> {
     let most = u8::try_from((1_u16 << bits) - 1).unwrap();
     (0..10)
-        .map(|n| if n == 1 { most } else { n * 25 & most })
+        .map(|n| if n == 1 { most } else { (n * 25) & most })
         .collect()
 }
 
@@ -667,7 +673,7 @@ fn bmp_with_profile([red, green, blue]: [u8; 3], icc: &[u8]) -> Vec<u8> {
     put(18, 1);
     put(22, 1);
     // One plane, 24 bits.
-    put(26, 1 | 24 << 16);
+    put(26, 1 | (24 << 16));
     put(34, 4);
     put(14 + 56, u32::from_be_bytes(*b"MBED"));
     put(14 + 112, 124 + 4);

@@ -17,7 +17,7 @@ const TAG_BYTES: usize = 16 << 20;
 const XMP: Tag = Tag::Unknown(700);
 const JPEG_COMPRESSION: u16 = 7;
 const ASSOCIATED_ALPHA: u16 = 1;
-/// Values of the tag PhotometricInterpretation.
+/// Values of the tag `PhotometricInterpretation`.
 const BLACK_IS_ZERO: usize = 1;
 const PALETTE: usize = 3;
 
