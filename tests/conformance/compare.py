@@ -39,7 +39,7 @@ def main():
         print(f"{arguments.folder} is not a folder.", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="pixmill-conformance-") as outputs:
-        report = compare(arguments.pixmill, arguments.folder.resolve(), pathlib.Path(outputs), arguments.worst)
+        report = compare(arguments.pixmill.absolute(), arguments.folder.resolve(), pathlib.Path(outputs), arguments.worst)
     print(page.table(report))
     if arguments.json:
         written = {name: report[name] for name in ("folder", "peers", "counts", "sources")}
@@ -137,7 +137,8 @@ def request(folder, outputs, runs, name):
 
 
 def beside(requests):
-    """What each rendition has that it must not have, by source; and the sources that state a place (None: unknown)."""
+    """What renditions have that they must not have, one text for each that has any, by source; and the sources that state
+    a place or a turn (None: unknown)."""
     made = [(name, path) for request in requests for name, path in request["renditions"].items()]
     tags = metadata.exiftool([path for _, path in made])
     leaks = {}
@@ -145,7 +146,8 @@ def beside(requests):
         for name, path in request["renditions"].items():
             rule = RULES[name.split("/")[0]]
             found = metadata.findings(rule, path, (tags or {}).get(path))
-            leaks.setdefault(request["source"], []).extend(f"{name}: {what}" for what in found)
+            if found:
+                leaks.setdefault(request["source"], []).append(f"{name}: {', '.join(found)}")
     of_sources = metadata.exiftool([request["path"] for request in requests if request["renditions"]])
     if of_sources is None:
         return leaks, None
@@ -224,7 +226,7 @@ def counts(sources, states):
         ),
     }
     leaks = [finding["note"] for source in done for finding in source["findings"] if finding["what"] == "metadata"]
-    result["metadata"] = {"leaks": len(leaks), "places": sum("a place" in leak for leak in leaks)}
+    result["metadata"] = {"renditions": len(leaks), "places": sum("a place" in leak for leak in leaks)}
     if states is not None:
         result["metadata"]["sources_with_places"] = len(states["places"])
         result["metadata"]["sources_with_turns"] = len(states["turned"])

@@ -44,7 +44,7 @@ def facts(report):
         yield f"{suite['exact']} of {suite['files']}", "files of PngSuite equal in every sample"
     of = f" of {beside['sources_with_places']} sources with one" if "sources_with_places" in beside else ""
     yield beside["places"], f"renditions with a place left{of}"
-    yield beside["leaks"], "other leaks of metadata"
+    yield beside["renditions"], "renditions with anything left that should be gone"
 
 
 def others(report):
