@@ -103,4 +103,4 @@ def shift(ours, theirs):
     if numpy.linalg.eigvalsh(normal)[0] < len(slopes):
         return None
     moved = numpy.linalg.solve(normal, slopes.T @ (other - one)[inner].ravel())
-    return [round(float(moved[0]), 3), round(float(moved[1]), 3)]
+    return [round(float(moved[0]), 3) + 0.0, round(float(moved[1]), 3) + 0.0]

@@ -87,7 +87,7 @@ def each(report):
 
 def figures(finding):
     names = ("mean", "most", "levels", "max", "alpha", "halo", "shift", "frame")
-    told = [f"{name} {finding[name]}" for name in names if finding.get(name) not in (None, 0, 0.0)]
+    told = [f"{name} {finding[name]}" for name in names if finding.get(name) not in (None, 0, 0.0, [0.0, 0.0])]
     return "; ".join(filter(None, [finding.get("note"), ", ".join(told)])) or "differs"
 
 
