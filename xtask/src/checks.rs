@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::machine::{self, cargo, is_there};
-use crate::{Failure, Task, cloud, infra, python, refuse_arguments};
+use crate::{Failure, Task, cloud, conformance, infra, python, refuse_arguments};
 
 pub(crate) const TEST: Task = Task {
     name: "test",
@@ -27,6 +27,7 @@ isn't, that is said (and where CI is set, it fails).",
         let moto = python::get_ready()?;
         // It compiles nothing, so it comes before what does.
         infra::check_if_possible()?;
+        conformance::check_itself_if_possible()?;
         let passed = in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())?;
         // Of programs that the tests have built.
         cloud::both_if_possible()?;

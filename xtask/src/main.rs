@@ -2,6 +2,7 @@
 
 mod checks;
 mod cloud;
+mod conformance;
 mod deploy;
 mod infra;
 mod machine;
@@ -34,6 +35,7 @@ const TASKS: &[Task] = &[
     checks::TEST,
     checks::LINT,
     infra::TASK,
+    conformance::TASK,
     rehearse::TASK,
     cloud::TASK,
     sweep::TASK,
@@ -93,7 +95,7 @@ fn is_help(word: &OsString) -> bool {
 fn menu() -> String {
     let lines: Vec<String> = TASKS
         .iter()
-        .map(|task| format!("  {:<8}  {}", task.name, task.about))
+        .map(|task| format!("  {:<11}  {}", task.name, task.about))
         .collect();
     format!(
         "Usage: cargo xtask TASK\n\nTasks:\n{}\n\n`cargo xtask TASK --help` says more about one.\n",

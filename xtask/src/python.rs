@@ -1,5 +1,5 @@
 //! What comes from Python, each in a virtual environment of its own below the target folder: moto, an
-//! emulator of AWS, for the tests.
+//! emulator of AWS, for the tests; Pillow and libvips, for the conformance run.
 
 use std::env;
 use std::fs;

@@ -551,3 +551,150 @@ fn threads_and_siblings_change_no_byte_of_a_deep_rendition() {
         }
     }
 }
+
+/// A TIFF of five indices in each of two rows, of `bits` each, and its palette.
+fn tiff_with_palette(bits: u16, little_endian: bool, palette: &[u16]) -> Vec<u8> {
+    let two = |value: u16| {
+        if little_endian {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
+    };
+    let four = |value: u32| {
+        if little_endian {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
+    };
+    let rows: Vec<u8> = indices(bits)
+        .chunks_exact(5)
+        .flat_map(|row| {
+            let mut packed = vec![0; (5 * usize::from(bits)).div_ceil(8)];
+            for (x, index) in row.iter().enumerate() {
+                let bit = x * usize::from(bits);
+                packed[bit / 8] |= index << (8 - usize::from(bits) - bit % 8);
+            }
+            packed
+        })
+        .collect();
+    let colors = u32::try_from(palette.len()).unwrap();
+    let directory = 8 + u32::try_from(rows.len()).unwrap() + colors * 2;
+    let mut file = if little_endian { *b"II*\0" } else { *b"MM\0*" }.to_vec();
+    file.extend(four(directory));
+    file.extend(palette.iter().copied().flat_map(two));
+    file.extend(&rows);
+    let short = |value: u16| [two(value), two(0)].concat();
+    let entries = [
+        (256, 3, 1, short(5)),
+        (257, 3, 1, short(2)),
+        (258, 3, 1, short(bits)),
+        (259, 3, 1, short(1)),
+        (262, 3, 1, short(3)),
+        (273, 4, 1, four(8 + colors * 2).to_vec()),
+        (277, 3, 1, short(1)),
+        (278, 3, 1, short(2)),
+        (279, 4, 1, four(u32::try_from(rows.len()).unwrap()).to_vec()),
+        (320, 3, colors, four(8).to_vec()),
+    ];
+    file.extend(two(u16::try_from(entries.len()).unwrap()));
+    for (tag, kind, count, value) in entries {
+        file.extend(two(tag));
+        file.extend(two(kind));
+        file.extend(four(count));
+        file.extend(value);
+    }
+    file.extend(four(0));
+    file
+}
+
+/// Ten indices that fit `bits`, the highest among them.
+fn indices(bits: u16) -> Vec<u8> {
+    let most = u8::try_from((1_u16 << bits) - 1).unwrap();
+    (0..10)
+        .map(|n| if n == 1 { most } else { (n * 25) & most })
+        .collect()
+}
+
+/// Red rises with the index, green falls, blue is what is left: as planes of 8 bits.
+fn planes(bits: u16) -> [Vec<u8>; 3] {
+    let colors = 1_u16 << bits;
+    let step = 255 / (colors - 1);
+    let rising = |index: u16| u8::try_from(index * step).unwrap();
+    [
+        (0..colors).map(rising).collect(),
+        (0..colors).map(|index| 255 - rising(index)).collect(),
+        (0..colors).map(|index| rising(index) ^ 0x55).collect(),
+    ]
+}
+
+#[test]
+fn a_palette_in_a_tiff_is_its_colors_at_every_depth_in_either_byte_order() {
+    for (bits, little_endian) in [1, 2, 4, 8]
+        .into_iter()
+        .flat_map(|b| [(b, true), (b, false)])
+    {
+        let planes = planes(bits);
+        let expected: Vec<u8> = indices(bits)
+            .iter()
+            .flat_map(|index| [0, 1, 2].map(|plane: usize| planes[plane][usize::from(*index)]))
+            .collect();
+        // As programs write them: 8 bits repeated, 8 bits and nothing, and (old ones) 8 bits alone.
+        for widened in [|v: u8| u16::from(v) * 257, |v| u16::from(v) << 8, u16::from] {
+            let palette: Vec<u16> = planes.concat().into_iter().map(widened).collect();
+            let all = rendered(&tiff_with_palette(bits, little_endian, &palette), PNG);
+            assert_eq!(decoded(&made(&all, 0).bytes).data, expected, "{bits} bits");
+            assert_eq!(all.warnings, []);
+        }
+    }
+}
+
+#[test]
+fn a_palette_in_a_tiff_that_lacks_colors_is_refused() {
+    let recipe = Recipe::from_toml(&format!("version = 1\n{PNG}")).unwrap();
+    let error = render(&tiff_with_palette(8, true, &[0; 30]), &recipe).unwrap_err();
+    assert_eq!(error.code(), "corrupt");
+    assert!(
+        error
+            .to_string()
+            .contains("a palette of 30 numbers and not 768")
+    );
+}
+
+/// A BMP of one pixel whose header of version 5 places this profile behind it.
+fn bmp_with_profile([red, green, blue]: [u8; 3], icc: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 14 + 124];
+    let mut put = |at: usize, value: u32| file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    let size = u32::try_from(icc.len()).unwrap();
+    put(2, 14 + 124 + 4 + size);
+    put(10, 14 + 124);
+    put(14, 124);
+    put(18, 1);
+    put(22, 1);
+    // One plane, 24 bits.
+    put(26, 1 | (24 << 16));
+    put(34, 4);
+    put(14 + 56, u32::from_be_bytes(*b"MBED"));
+    put(14 + 112, 124 + 4);
+    put(14 + 116, size);
+    file[..2].copy_from_slice(b"BM");
+    file.extend([blue, green, red, 0]);
+    file.extend(icc);
+    file
+}
+
+#[test]
+fn a_profile_in_a_bmp_is_used_and_kept_like_any_other() {
+    let icc = p3(0);
+    let bmp = bmp_with_profile(PIXEL, &icc);
+    let (pixel, warnings) = shown(&bmp);
+    assert_near(pixel, expected(PIXEL, P3, srgb_light));
+    assert_eq!(warnings, []);
+    assert_eq!(
+        profiles(&rendered(&bmp, KEEP)),
+        [icc.clone(), icc.clone(), icc.clone()]
+    );
+    // Cut off, it is as if it weren't there.
+    assert_eq!(shown(&bmp[..bmp.len() - 1]), (PIXEL, vec![]));
+}

@@ -786,3 +786,35 @@ fn films_palettes_and_avif_have_not_changed_since_the_render_revision_was_raised
         );
     }
 }
+
+#[test]
+fn what_is_beside_a_gif_or_a_tiff_and_not_read_is_said_unless_nothing_was_to_be_kept() {
+    let mut gif = pictures::gif(&[Drawing::new(20, 20, |_, _| [9, 8, 7, 255])]);
+    assert_eq!(gif.pop(), Some(0x3B));
+    gif.extend(b"\x21\xFF\x0BXMP DataXMP<x:xmpmeta/>\x01");
+    // The trailer that leads readers of blocks out of the packet, wherever they stand.
+    gif.extend((0..=255).rev());
+    gif.extend([0, 0x3B]);
+    let mut tiff = std::io::Cursor::new(Vec::new());
+    let mut encoder = tiff::encoder::TiffEncoder::new(&mut tiff).unwrap();
+    let mut page = encoder
+        .new_image::<tiff::encoder::colortype::Gray8>(20, 20)
+        .unwrap();
+    let iptc = tiff::tags::Tag::Unknown(33_723);
+    page.encoder()
+        .write_tag(iptc, &[28_u8, 2, 80, 0, 1, b'x'][..])
+        .unwrap();
+    page.write_data(&[7; 400]).unwrap();
+    let sources = [
+        (gif, "XMP in a GIF is not read"),
+        (tiff.into_inner(), "IPTC in a TIFF is not read"),
+    ];
+    for (source, words) in sources {
+        for rule in ["none", "copyright", "no-location", "keep"] {
+            let all = render(&source, &treating(&format!("metadata = \"{rule}\""))).unwrap();
+            let said: Vec<_> = all.warnings.iter().map(|w| w.detail.as_str()).collect();
+            let expected = if rule == "none" { vec![] } else { vec![words] };
+            assert_eq!(said, expected, "{rule}");
+        }
+    }
+}

@@ -82,6 +82,9 @@ pub(crate) fn carried(
             Err(why) => warnings.push(dropped(format!("XMP can't be read ({why})"))),
         }
     }
+    if format == Format::Gif && bytes.windows(XMP_IN_GIF.len()).any(|at| at == XMP_IN_GIF) {
+        warnings.push(dropped("XMP in a GIF is not read".to_owned()));
+    }
     if format == Format::Jpeg {
         carried.iptc = Iptc::of_jpeg(bytes).kept(rule);
         if carried.xmp.is_none() {
@@ -155,6 +158,11 @@ pub(crate) struct Done {
     pub(crate) srgb: bool,
 }
 
+/// Where a TIFF has its IPTC (XMP specification, part 3).
+const IPTC_IN_TIFF: Tag = Tag(Context::Tiff, 33_723);
+/// The name of the extension that holds a GIF's XMP (the same).
+const XMP_IN_GIF: &[u8] = b"XMP DataXMP";
+
 /// EXIF without its pixel dimensions.
 #[derive(Default)]
 struct KeptExif {
@@ -178,9 +186,13 @@ fn kept_exif(rule: MetadataRule, exif: &[u8], done: Done) -> (KeptExif, Vec<Warn
             return (KeptExif::default(), vec![warning]);
         }
     };
+    let mut warnings = Vec::new();
+    if read.get_field(IPTC_IN_TIFF, In::PRIMARY).is_some() {
+        warnings.push(dropped("IPTC in a TIFF is not read".to_owned()));
+    }
     let fields = kept_fields(rule, &read, done);
     if fields.is_empty() {
-        return (KeptExif::default(), Vec::new());
+        return (KeptExif::default(), warnings);
     }
     let mut writer = Writer::new();
     for field in &fields {
@@ -188,17 +200,19 @@ fn kept_exif(rule: MetadataRule, exif: &[u8], done: Done) -> (KeptExif, Vec<Warn
     }
     let mut out = Cursor::new(Vec::new());
     if let Err(error) = writer.write(&mut out, read.little_endian()) {
-        let warning = dropped(format!("EXIF can't be written ({error})"));
-        return (KeptExif::default(), vec![warning]);
+        warnings.push(dropped(format!("EXIF can't be written ({error})")));
+        return (KeptExif::default(), warnings);
     }
     let states_size = rule != MetadataRule::Copyright
         && read.get_field(Tag::PixelXDimension, In::PRIMARY).is_some();
-    let warning = (broken > 0).then(|| dropped(format!("{broken} parts of EXIF can't be read")));
+    if broken > 0 {
+        warnings.push(dropped(format!("{broken} parts of EXIF can't be read")));
+    }
     let kept = KeptExif {
         bytes: Some(out.into_inner()),
         states_size,
     };
-    (kept, warning.into_iter().collect())
+    (kept, warnings)
 }
 
 pub(crate) fn dropped(detail: String) -> Warning {

@@ -1,7 +1,7 @@
 //! TIFF in: the first page, through the `tiff` crate itself, because `image` flattens CMYK without
 //! its profile and reads no YCbCr.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
@@ -17,6 +17,9 @@ const TAG_BYTES: usize = 16 << 20;
 const XMP: Tag = Tag::Unknown(700);
 const JPEG_COMPRESSION: u16 = 7;
 const ASSOCIATED_ALPHA: u16 = 1;
+/// Values of the tag `PhotometricInterpretation`.
+const BLACK_IS_ZERO: usize = 1;
+const PALETTE: usize = 3;
 
 /// How a page stores its pixels.
 struct Kind {
@@ -26,9 +29,11 @@ struct Kind {
     luma_and_differences: bool,
     /// Colors are stored already multiplied by alpha.
     premultiplied: bool,
+    /// What each of 256 samples stands for, once they are spread to 8 bits.
+    palette: Option<Box<[[u8; 3]; 256]>>,
 }
 
-type Source<'a> = Decoder<Cursor<&'a [u8]>>;
+type Source<'a> = Decoder<PalettePassedForGray<'a>>;
 
 pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     let mut decoder = open(bytes, Limits::default())?;
@@ -107,9 +112,71 @@ pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageErr
 
 fn open(bytes: &[u8], mut limits: Limits) -> Result<Source<'_>, ImageError> {
     limits.ifd_value_size = TAG_BYTES;
-    Ok(Decoder::new(Cursor::new(bytes))
+    Ok(Decoder::new(PalettePassedForGray::new(bytes))
         .map_err(|e| refusal(&e))?
         .with_limits(limits))
+}
+
+/// A file whose first page, where it has a palette, says that its indices are shades of gray: the decoder
+/// refuses palettes, and needs to know no more of them.
+struct PalettePassedForGray<'a> {
+    file: Cursor<&'a [u8]>,
+    /// Where the byte that says so stands.
+    interpretation: Option<usize>,
+}
+
+impl<'a> PalettePassedForGray<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            file: Cursor::new(bytes),
+            interpretation: Directories::of(bytes).and_then(|mut all| all.palette()),
+        }
+    }
+}
+
+impl Read for PalettePassedForGray<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let start = self.file.position();
+        let read = self.file.read(into)?;
+        let place = self.interpretation.map(|place| place as u64);
+        if let Some(place) = place.filter(|place| (start..start + read as u64).contains(place)) {
+            let index = usize::try_from(place - start).unwrap_or_default();
+            into[index] = BLACK_IS_ZERO.to_le_bytes()[0];
+        }
+        Ok(read)
+    }
+}
+
+impl Seek for PalettePassedForGray<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The colors of `bits`, by samples spread to 8 bits. Of 16 bits the upper 8 are taken, as every program
+/// does: some write 255 as 65,280 and some as 65,535.
+fn palette(decoder: &mut Source<'_>, bits: u8) -> Result<Box<[[u8; 3]; 256]>, ImageError> {
+    let map = decoder
+        .get_tag_u16_vec(Tag::ColorMap)
+        .map_err(|e| refusal(&e))?;
+    let colors = 1_usize << bits;
+    if map.len() != 3 * colors {
+        return Err(ImageError::Corrupt {
+            detail: format!("a palette of {} numbers and not {}", map.len(), 3 * colors),
+        });
+    }
+    // Old programs wrote 8 bits.
+    let shift = if map.iter().all(|value| *value < 256) {
+        0
+    } else {
+        8
+    };
+    let mut palette = Box::new([[0; 3]; 256]);
+    for index in 0..colors {
+        let channel = |plane: usize| (map[plane * colors + index] >> shift).to_le_bytes()[0];
+        palette[index * (255 / (colors - 1))] = [channel(0), channel(1), channel(2)];
+    }
+    Ok(palette)
 }
 
 fn kind(decoder: &mut Source<'_>) -> Result<Kind, ImageError> {
@@ -119,7 +186,10 @@ fn kind(decoder: &mut Source<'_>) -> Result<Kind, ImageError> {
         .and_then(|extra| extra.first().copied())
         .unwrap_or(0);
     let is_jpeg = tag(Tag::Compression).is_some_and(|c| c.first() == Some(&JPEG_COMPRESSION));
+    let has_palette = decoder.inner().interpretation.is_some();
     let (samples, bits, layout) = match color {
+        ColorType::Gray(bits @ (1 | 2 | 4 | 8)) if has_palette => (1, bits, Layout::Rgb),
+        other if has_palette => return Err(unsupported(&format!("a palette with {other:?}"))),
         ColorType::Gray(bits) => (1, bits, Layout::Gray),
         ColorType::GrayA(bits) => (2, bits, Layout::GrayAlpha),
         ColorType::Multiband {
@@ -146,6 +216,7 @@ fn kind(decoder: &mut Source<'_>) -> Result<Kind, ImageError> {
         layout,
         luma_and_differences: matches!(color, ColorType::YCbCr(_)),
         premultiplied: layout.has_alpha() && extra == ASSOCIATED_ALPHA,
+        palette: has_palette.then(|| palette(decoder, bits)).transpose()?,
     })
 }
 
@@ -266,6 +337,13 @@ fn finish(
     kind: &Kind,
     (width, height): (u32, u32),
 ) -> Result<Picture, ImageError> {
+    if let Some(palette) = &kind.palette {
+        let mut colors = zeroed(byte_len((width, height), kind.layout))?;
+        for (color, index) in colors.as_chunks_mut::<3>().0.iter_mut().zip(&data) {
+            *color = palette[usize::from(*index)];
+        }
+        data = colors;
+    }
     let (from_bytes, to_bytes) = (kind.bytes_per_pixel(), kind.layout.bytes_per_pixel());
     if from_bytes > to_bytes {
         for pixel in 0..data.len() / from_bytes {
@@ -398,6 +476,21 @@ impl<'a> Directories<'a> {
             .checked_add(count_bytes)?
             .checked_add(entries.checked_mul(entry_bytes)?)?;
         Some(offset)
+    }
+
+    /// Where the byte stands that says that the first page has a palette, if it has one.
+    fn palette(&mut self) -> Option<usize> {
+        const INTERPRETATION: usize = 262;
+        let first = self.next()?;
+        let (count_bytes, entry_bytes, value) = if self.big { (8, 20, 12) } else { (2, 12, 8) };
+        let entries = self.number(first, count_bytes)?;
+        let entry = (0..entries)
+            .map_while(|index| first.checked_add(count_bytes + index.checked_mul(entry_bytes)?))
+            .take_while(|entry| *entry < self.bytes.len())
+            .find(|entry| self.number(*entry, 2) == Some(INTERPRETATION))?;
+        let place = entry + value;
+        let low_byte = if self.little_endian { place } else { place + 1 };
+        (self.number(place, 2)? == PALETTE).then_some(low_byte)
     }
 
     fn number(&self, at: usize, bytes: usize) -> Option<usize> {
