@@ -690,7 +690,7 @@ fn a_profile_in_a_bmp_is_used_and_kept_like_any_other() {
     let bmp = bmp_with_profile(PIXEL, &icc);
     let (pixel, warnings) = shown(&bmp);
     assert_near(pixel, expected(PIXEL, P3, srgb_light));
-    assert_eq!(warnings, []);
+    assert_eq!(warnings, [WarningCode::GamutConverted]);
     assert_eq!(
         profiles(&rendered(&bmp, KEEP)),
         [icc.clone(), icc.clone(), icc.clone()]
