@@ -22,7 +22,7 @@ def of_pixels(source, peer, ours, theirs):
     """The peer's picture is as large, and other."""
     apart = (ours != theirs).any(axis=2)
     colors = (ours[..., :3] != theirs[..., :3]).any(axis=2)
-    if source.kind == "gif" and not ours[apart][:, 3].any():
+    if source.kind == "gif" and not ours[apart][:, 3].any() and not apart[source.gif_first_frame()].any():
         return choice("what no frame of a GIF covers is transparent; peers make some of it black or the background")
     shades = numpy.abs(ours[..., :3].astype(numpy.int16) - theirs[..., :3])[ours[..., 3] > 0]
     if source.kind == "bmp" and peer == "pillow" and not (shades > 1).any() and (theirs[..., 3] == 255).all():

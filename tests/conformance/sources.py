@@ -15,6 +15,17 @@ class Source:
         width, height = struct.unpack("<HH", self.data[6:10])
         return height, width
 
+    def gif_first_frame(self):
+        """Rows and columns of a GIF's screen that its first frame covers, as slices."""
+        at = 13 + table_bytes(self.data[10])
+        while self.data[at : at + 1] == b"!":
+            at += 2
+            while self.data[at]:
+                at += 1 + self.data[at]
+            at += 1
+        left, top, width, height = struct.unpack_from("<HHHH", self.data, at + 1)
+        return slice(top, top + height), slice(left, left + width)
+
     def bounds(self, peer):
         """How far a peer's pixels may be apart where no color is converted."""
         data = self.data
@@ -35,6 +46,11 @@ class Source:
             # Nothing in its first bytes says that it is a TGA.
             return judgement.FEW_BITS
         return judgement.EXACT
+
+
+def table_bytes(flags):
+    """The size of a GIF's color table, by the byte that announces it."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def kind(data):

@@ -139,7 +139,7 @@ pub enum ImageError {
     },
     /// The bytes break their own format's rules.
     #[error(
-        "the file is damaged: {detail}; export it again, or accept damage with `damaged = \"accept\"`"
+        "the file is damaged: {detail}; export it again (of a JPEG, a PNG or an animation, `damaged = \"accept\"` renders what can be decoded)"
     )]
     Corrupt {
         /// What the decoder found.
@@ -147,7 +147,7 @@ pub enum ImageError {
     },
     /// The file ends before its picture does.
     #[error(
-        "the file is cut short: {detail}; upload it again, or accept damage with `damaged = \"accept\"`"
+        "the file is cut short: {detail}; upload it again (of a JPEG, a PNG or an animation, `damaged = \"accept\"` renders what can be decoded)"
     )]
     Truncated {
         /// What the decoder found.
