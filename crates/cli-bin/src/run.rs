@@ -274,6 +274,9 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     })
 }
 
+/// SIGXFSZ: the same number on Linux, on Apple's systems and on the BSDs.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// The first signal asks the jobs to end, the second ends the process: nothing at a final name is
 /// ever half written.
 async fn watch_for_signals(interrupted: Arc<AtomicBool>) {
@@ -284,6 +287,9 @@ async fn watch_for_signals(interrupted: Arc<AtomicBool>) {
     ) else {
         return;
     };
+    // What is above a limit on the size of files is then an error of its own write, and not the end of
+    // the process.
+    let _limit = signal(SignalKind::from_raw(FILE_TOO_LARGE));
     loop {
         futures_util::future::select(std::pin::pin!(int.recv()), std::pin::pin!(term.recv())).await;
         if interrupted.swap(true, Ordering::Relaxed) {

@@ -70,7 +70,7 @@ fn ending(told: &Value) -> Ending {
         Some(Ending::Told {
             outcome: text(&object["outcome"])?,
             code: text(&object["code"]),
-            error: text(&object["error"]),
+            error: text(&object["message"]),
         })
     });
     let how = text(&told["status"]).unwrap_or_default();
@@ -164,7 +164,7 @@ mod tests {
         let told = |said: &str, usual: bool| {
             ending(&json!({ "hung": false, "usual": usual, "status": "signal: 6", "said": said }))
         };
-        let line = r#"{"outcome":"rejected","code":"corrupt","error":"why"}"#;
+        let line = r#"{"outcome":"rejected","code":"corrupt","message":"why"}"#;
         assert_eq!(
             told(line, true),
             Ending::Told {

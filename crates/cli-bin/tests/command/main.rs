@@ -1,6 +1,11 @@
 //! The `pixmill` command from end to end: every test runs the binary on folders of its own and
 //! looks at what a person would see: exit code, standard output, and files.
 
+#[cfg(unix)]
+mod bombs;
+#[cfg(unix)]
+mod faults;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
