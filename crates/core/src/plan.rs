@@ -248,7 +248,10 @@ impl Processor {
         let source = &candidate.listed;
         let mut found = Found::default();
         let manifest_key = self.recipe.output.manifest_key(&source.key);
-        if listing.contains_key(&manifest_key)
+        let early = self.recipe.early_keys(&source.key).unwrap_or_default();
+        // A listing takes its time: another run may have claimed what was listed after its record was not.
+        let listed = |key: &String| listing.contains_key(key);
+        if (listed(&manifest_key) || early.iter().any(listed))
             && let Some(bytes) = self.record(&manifest_key).await?
         {
             found.manifest = Some(Manifest::from_json(&manifest_key, &bytes));

@@ -134,6 +134,8 @@ struct Memory {
     restarts: u32,
     /// Keys that rendering gave, for templates whose keys are not known before.
     keys: BTreeSet<String>,
+    /// What it has put so far.
+    put: BTreeMap<String, Etag>,
     /// The renditions made so far, with the SHA-256 of the source they were made from and the digests
     /// of their variants.
     rendered: Option<(String, Vec<String>, Arc<Renditions>)>,
@@ -150,6 +152,7 @@ impl Memory {
             at: Stage::Plan,
             restarts: 0,
             keys: BTreeSet::new(),
+            put: BTreeMap::new(),
             rendered: None,
             image_size: None,
             written_bytes: 0,
@@ -760,7 +763,7 @@ impl Processor {
         memory
             .keys
             .extend(set.blobs.iter().map(|(key, _)| key.clone()));
-        self.check_foreign(before, &set)?;
+        self.check_foreign(job, before, &set, memory).await?;
         if set.blobs.is_empty() && before.manifest.as_ref() == Some(&set.manifest) {
             // Put off once more: what is in place stays as it is.
             return Ok(Pass::Settled(Outcome::Done(Box::new(Done {
@@ -931,15 +934,32 @@ impl Processor {
     }
 
     /// Refuses before the first write what would replace a file that isn't ours.
-    fn check_foreign(&self, before: &Before, set: &NewSet) -> Result<(), Error> {
+    async fn check_foreign(
+        &self,
+        job: &Job,
+        before: &Before,
+        set: &NewSet,
+        memory: &Memory,
+    ) -> Result<(), Error> {
         if self.options.foreign == Foreign::Replace || self.options.force {
             return Ok(());
         }
-        let foreign = |key: &&String| before.present.contains_key(*key) && !before.claims(key);
-        match set.blobs.iter().map(|(key, _)| key).find(foreign) {
-            None => Ok(()),
-            Some(key) => Err(Error::new(Stage::Plan, foreign_file(key))),
-        }
+        let foreign = |key: &&String| {
+            // What this job put before somebody took its record away is no stranger's.
+            let strange = |listed: &Listed| memory.put.get(*key) != Some(&listed.etag);
+            before.present.get(*key).is_some_and(strange) && !before.claims(key)
+        };
+        let Some(key) = set.blobs.iter().map(|(key, _)| key).find(foreign) else {
+            return Ok(());
+        };
+        // Another run may have claimed and written it between our look at the record and that at the rest.
+        let (_, now) = self.read_manifest(&job.source).await?;
+        let cause = if now == before.manifest_etag {
+            foreign_file(key)
+        } else {
+            StoreError::new(StoreErrorKind::Conflict, key).into()
+        };
+        Err(Error::new(Stage::Plan, cause))
     }
 
     /// Step 5: every rendition, each only in place of what was seen.
@@ -959,9 +979,10 @@ impl Processor {
         let mut failure = None;
         for (put, (_, blob)) in join_all(puts).await.into_iter().zip(&set.blobs) {
             match put {
-                Ok(etag) => {
+                Ok((key, etag)) => {
                     memory.written_bytes += blob.bytes.len() as u64;
-                    etags.push(etag);
+                    memory.put.insert(key.clone(), etag.clone());
+                    etags.push((key, etag));
                 }
                 // A conflict is what matters: it says that the others are out of date too.
                 Err(error) if failure.is_none() || error.kind() == StoreErrorKind::Conflict => {

@@ -13,7 +13,7 @@ use pixmill::memory::MemoryStore;
 use pixmill::outcome::{Outcome, SkipReason};
 use pixmill::plan::Candidate;
 use pixmill::ports::{Blob, BlobStore, Condition, Fetched, Head, Listed};
-use pixmill::process::{MARKER, ProcessOptions, Processor};
+use pixmill::process::{Foreign, MARKER, ProcessOptions, Processor};
 use pixmill::recipe::{FOCUS_POINT, Recipe};
 use pixmill::render::Stop;
 use pixmill_testkit::faulty_store::{Fault, FaultyStore};
@@ -316,16 +316,16 @@ fn a_job_that_runs_out_of_time_fails_at_the_stage_that_it_had_reached() {
     assert!(words.contains("deadline"), "{words}");
 }
 
-/// A store of sources whose object is replaced right after its n-th call.
-struct Replaced {
+/// A store in which something else happens right after its n-th call.
+struct Interrupted<F> {
     store: MemoryStore,
     calls: std::sync::atomic::AtomicUsize,
     after: usize,
-    with: Vec<u8>,
+    then: F,
 }
 
 #[async_trait::async_trait]
-impl BlobStore for Replaced {
+impl<F: Fn(&MemoryStore) + Send + Sync> BlobStore for Interrupted<F> {
     async fn get(
         &self,
         key: &str,
@@ -333,22 +333,26 @@ impl BlobStore for Replaced {
         range: Option<std::ops::Range<u64>>,
     ) -> Result<Fetched, StoreError> {
         let result = self.store.get(key, max_bytes, range).await;
-        self.count(key);
+        self.count();
         result
     }
 
     async fn head(&self, key: &str) -> Result<Head, StoreError> {
         let result = self.store.head(key).await;
-        self.count(key);
+        self.count();
         result
     }
 
     async fn put(&self, key: &str, blob: Blob, condition: Condition) -> Result<Head, StoreError> {
-        self.store.put(key, blob, condition).await
+        let result = self.store.put(key, blob, condition).await;
+        self.count();
+        result
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, StoreError>> {
-        self.store.list(prefix)
+        let result = self.store.list(prefix);
+        self.count();
+        result
     }
 
     async fn delete(&self, key: &str, condition: Condition) -> Result<(), StoreError> {
@@ -356,12 +360,92 @@ impl BlobStore for Replaced {
     }
 }
 
-impl Replaced {
-    fn count(&self, key: &str) {
+impl<F: Fn(&MemoryStore)> Interrupted<F> {
+    fn new(store: &MemoryStore, after: usize, then: F) -> Self {
+        Self {
+            store: store.clone(),
+            calls: 0.into(),
+            after,
+            then,
+        }
+    }
+
+    fn count(&self) {
         use std::sync::atomic::Ordering;
         if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.after {
-            self.store.insert(key, self.with.clone());
+            (self.then)(&self.store);
         }
+    }
+}
+
+/// A run that replaces nothing that isn't ours, interrupted after each of its calls to the output in
+/// turn; how it ended, and how the next run did.
+fn careful_runs_interrupted(
+    then: impl Fn(&MemoryStore) + Clone + Send + Sync + 'static,
+) -> Vec<(Outcome, Outcome, Manifest)> {
+    let sources = MemoryStore::new();
+    sources.insert("a.png", photo(20, 10).png());
+    let interrupted = (1..=12).map(|after| {
+        let output = MemoryStore::new();
+        let one = careful(&sources, Interrupted::new(&output, after, then.clone()));
+        let outcome = one.process(&Job::new("a.png")).now_or_never();
+        let next = careful(&sources, output.clone());
+        let next = next.process(&Job::new("a.png")).now_or_never();
+        let key = "a.png/manifest.json";
+        let manifest = output.read(key).expect("a manifest");
+        let manifest = Manifest::from_json(key, &manifest.bytes).expect("a good manifest");
+        (
+            outcome.expect("nothing waits here"),
+            next.expect("nothing waits here"),
+            manifest,
+        )
+    });
+    interrupted.collect()
+}
+
+fn careful(sources: &MemoryStore, output: impl BlobStore + 'static) -> Processor {
+    let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+    let options = ProcessOptions {
+        foreign: Foreign::Refuse,
+        ..ProcessOptions::default()
+    };
+    Processor::new(Arc::new(sources.clone()), Arc::new(output), recipe).with_options(options)
+}
+
+#[test]
+fn what_another_run_writes_meanwhile_is_never_taken_for_a_strangers() {
+    let sources = MemoryStore::new();
+    sources.insert("a.png", photo(20, 10).png());
+    let other_run = move |output: &MemoryStore| {
+        let other = careful(&sources, output.clone());
+        let done = other.process(&Job::new("a.png")).now_or_never();
+        done.expect("nothing waits here");
+    };
+    for (at, (outcome, next, manifest)) in careful_runs_interrupted(other_run).iter().enumerate() {
+        assert!(
+            matches!(outcome.word(), "done" | "unchanged"),
+            "{at}: {outcome:?}"
+        );
+        assert_eq!(next.word(), "unchanged", "{at}: {next:?}");
+        assert_eq!(manifest.state, State::Complete, "{at}");
+    }
+}
+
+#[test]
+fn an_output_that_is_emptied_meanwhile_is_filled_again_and_nothing_in_it_is_a_strangers() {
+    let emptied = |output: &MemoryStore| {
+        for key in output.keys() {
+            let deleted = output.delete(&key, Condition::Always).now_or_never();
+            deleted.expect("nothing waits here").expect("a delete");
+        }
+    };
+    for (at, (outcome, next, manifest)) in careful_runs_interrupted(emptied).iter().enumerate() {
+        assert_eq!(outcome.word(), "done", "{at}: {outcome:?}");
+        assert!(
+            matches!(next.word(), "done" | "unchanged"),
+            "{at}: {next:?}"
+        );
+        assert_eq!(manifest.state, State::Complete, "{at}");
     }
 }
 
@@ -371,12 +455,10 @@ fn a_good_source_that_takes_the_place_of_one_too_large_is_never_called_too_large
         let sources = MemoryStore::new();
         sources.insert("a.png", vec![0; 5_000]);
         let good = photo(20, 10).png();
-        let replaced = Replaced {
-            store: sources,
-            calls: 0.into(),
-            after,
-            with: good.clone(),
-        };
+        let with = good.clone();
+        let replaced = Interrupted::new(&sources, after, move |store| {
+            store.insert("a.png", with.clone());
+        });
         let output = MemoryStore::new();
         let limited = RECIPE.replace("version = 1", "version = 1\n[limits]\ninput_bytes = 4000");
         assert!(good.len() < 4_000);
