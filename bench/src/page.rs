@@ -309,8 +309,8 @@ their pixels and their color profile, and are turned as their EXIF says.
   there are cores, on threads. For thumbnails alone, all of them let the decoder scale.
 - On one core, every process is bound to one (`sched_setaffinity`); libuv's pool, sharp's and libvips's threads are set to one.
 
-SSIMULACRA2 (100: the same; above 90: no difference is seen) holds each rendition against the source; a
-thumbnail against the source made small by Lanczos. The last column is how our score compares with the peer's where it
+SSIMULACRA2 (100: the same; above 90: no difference is seen) holds the middle of each rendition, 1024 x 1024
+pixels, against that of the source; a thumbnail against the source made small by Lanczos. The last column is how our score compares with the peer's where it
 compares worst. PNGs are compared pixel by pixel with the source; a difference would be told below the table.
 ";
 
