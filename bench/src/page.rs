@@ -233,8 +233,8 @@ fn prediction(measured: &Value) -> String {
     let mut rows = vec![row([
         "picture, megapixels",
         "foretold, MiB",
-        "taken, MiB",
-        "foretold to taken",
+        "peak, MiB",
+        "foretold to peak",
     ])];
     let pictures = list(&measured["pictures"]);
     for picture in pictures {
@@ -248,7 +248,7 @@ fn prediction(measured: &Value) -> String {
     let outside = |picture: &&Value| !(1.0..=2.0).contains(&number(&picture["ratio"]));
     let outside = pictures.iter().filter(outside).count();
     format!(
-        "{}\nWanted: 1 to 2. {outside} of {} are outside. The process itself takes {:.0} MiB, which is in neither column.\n",
+        "{}\nWanted: 1 to 2. {outside} of {} are outside. {:.0} MiB of each peak are the process's own, which nothing foretells.\n",
         table(&rows),
         pictures.len(),
         number(&measured["own_bytes"]) / MEBIBYTE

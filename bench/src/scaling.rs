@@ -116,7 +116,7 @@ pub(crate) fn prediction(arguments: &Arguments, folder: &Path) -> Result<Value, 
     for path in pictures::in_folder(folder)? {
         emptied(&output)?;
         let foretold = foretold(arguments, &path, &output, &recipe)?;
-        let taken = peak(&path)? - own;
+        let taken = peak(&path)?;
         let (width, height) = pictures::size(&path)?;
         rows.push(json!({
             "picture": path.file_name().unwrap_or_default().to_string_lossy(),
