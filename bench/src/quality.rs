@@ -186,7 +186,7 @@ const SCORED: u32 = 1024;
 fn middle(picture: &RgbImage) -> RgbImage {
     let part = |side: u32| {
         let kept = side.min(SCORED);
-        ((side - kept) / 2 & !1, kept)
+        (((side - kept) / 2) & !1, kept)
     };
     let ((x, width), (y, height)) = (part(picture.width()), part(picture.height()));
     image::imageops::crop_imm(picture, x, y, width, height).to_image()
