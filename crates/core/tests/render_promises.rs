@@ -383,8 +383,14 @@ format = \"jpeg\"
 fn thumbnails_of_a_jpeg_have_not_changed_since_the_render_revision_was_raised() {
     let all = render(&photo(501, 395).jpeg(90), &recipe(THUMBNAILS)).unwrap();
     let hash = |name| hex::encode(&Sha256::digest(&made(&all, name).bytes)[..16]);
-    assert_eq!(hash("tiny"), "an eighth");
-    assert_eq!(hash("small"), "a quarter");
+    let found = [hash("tiny"), hash("small")];
+    assert_eq!(
+        found,
+        [
+            "894132f3a41da0c30bdc5439a2a5816f",
+            "47bdb8915784e28e400c8d0c089eb993"
+        ]
+    );
 }
 
 #[test]
