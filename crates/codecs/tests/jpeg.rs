@@ -196,8 +196,8 @@ fn a_picture_decoded_small_is_the_whole_one_averaged() {
                 let side = scale.divisor();
                 let expected = (size.0.div_ceil(side), size.1.div_ceil(side));
                 assert_eq!((small.width, small.height), expected, "{scale:?}");
-                let size = (whole.width as usize, whole.height as usize);
-                let means = averaged(&whole.data, size, side as usize);
+                let sides = (whole.width as usize, whole.height as usize);
+                let means = averaged(&whole.data, sides, side as usize);
                 let difference = mean_difference(&small.data, &means);
                 assert!(difference < 6.0, "{scale:?} of {size:?}: {difference}");
             }
