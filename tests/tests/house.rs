@@ -21,10 +21,10 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Never part of what is shipped, so nothing that is shipped may need them.
-const BESIDE_THE_HOUSE: &[&str] = &["pixmill-testkit", "pixmill-tests", "xtask"];
+const BESIDE_THE_HOUSE: &[&str] = &["pixmill-bench", "pixmill-testkit", "pixmill-tests", "xtask"];
 
-/// Nobody outside this repository can need it, so neither are its dependencies brought in.
-const TESTS_ONLY: &str = "pixmill-tests";
+/// Nobody outside this repository can need them, so neither are their dependencies brought in.
+const NEVER_SHIPPED: &[&str] = &["pixmill-bench", "pixmill-tests"];
 
 /// It wraps C.
 const MAY_USE_UNSAFE: &str = "pixmill-codecs";
@@ -270,7 +270,7 @@ fn what_comes_in() -> Vec<&'static Json> {
         .map(|node| (text(node, "id"), node))
         .collect();
     let mut seen: BTreeSet<&str> = members()
-        .filter(|package| package["name"] != TESTS_ONLY)
+        .filter(|package| !NEVER_SHIPPED.contains(&text(package, "name")))
         .map(|package| text(package, "id"))
         .collect();
     let mut ahead: Vec<&str> = seen.iter().copied().collect();

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the menu of tasks. A person and the build machine call the same ones.
 
+mod bench;
 mod checks;
 mod cloud;
 mod conformance;
@@ -39,6 +40,7 @@ const TASKS: &[Task] = &[
     rehearse::TASK,
     cloud::TASK,
     sweep::TASK,
+    bench::TASK,
     package::TASK,
     deploy::DEPLOY,
     smoke::TASK,

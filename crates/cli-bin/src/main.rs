@@ -24,6 +24,7 @@ const USAGE: u8 = 2;
 pub(crate) const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
+    pixmill_codecs::return_large_buffers();
     let cli = Cli::parse();
     quiet_fenced_panics();
     match carry_out(cli.command) {

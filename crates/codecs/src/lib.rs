@@ -7,6 +7,7 @@
 
 mod buffer;
 mod error;
+mod heap;
 
 #[cfg(feature = "jpeg")]
 pub mod jpeg;
@@ -14,6 +15,7 @@ pub mod jpeg;
 pub mod webp;
 
 pub use error::Error;
+pub use heap::return_large_buffers;
 
 /// The C libraries that this build holds and their versions, in a fixed order.
 ///

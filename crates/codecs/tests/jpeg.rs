@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use pixmill_codecs::Error;
 use pixmill_codecs::jpeg::{
-    self, ColorSpace, Damage, DecodeOptions, Decoded, EncodeOptions, Layout, Subsampling,
+    self, ColorSpace, Damage, DecodeOptions, Decoded, EncodeOptions, Layout, Scale, Subsampling,
 };
 
 const STRICT: DecodeOptions = DecodeOptions {
     scan_limit: 500,
     memory_limit: 0,
     accept_damage: false,
+    scale: Scale::Full,
 };
 const LENIENT: DecodeOptions = DecodeOptions {
     accept_damage: true,
@@ -160,6 +161,65 @@ fn a_round_trip_stays_close_at_every_subsampling_and_coding() {
             let difference = mean_difference(&original, &decoded.data);
             assert!(difference < tolerance, "{options:?}: {difference}");
         }
+    }
+}
+
+/// The mean of each square of `side` pixels; those at the right and at the bottom may be cut.
+fn averaged(pixels: &[u8], (width, height): (usize, usize), side: usize) -> Vec<u8> {
+    let mut means = Vec::new();
+    for top in (0..height).step_by(side) {
+        for left in (0..width).step_by(side) {
+            for channel in 0..3 {
+                let rows = top..(top + side).min(height);
+                let (mut sum, mut count) = (0, 0);
+                for y in rows {
+                    for x in left..(left + side).min(width) {
+                        sum += usize::from(pixels[(y * width + x) * 3 + channel]);
+                        count += 1;
+                    }
+                }
+                means.push(u8::try_from(sum / count).unwrap());
+            }
+        }
+    }
+    means
+}
+
+#[test]
+fn a_picture_decoded_small_is_the_whole_one_averaged() {
+    for options in [PLAIN, PROGRESSIVE] {
+        for size in [(203, 150), (64, 8), (5, 3)] {
+            let file = encoded(size.0, size.1, Layout::Rgb, &options);
+            let whole = strict(&file).unwrap();
+            for scale in [Scale::Quarter, Scale::Eighth] {
+                let small = jpeg::decode(&file, &DecodeOptions { scale, ..STRICT }).unwrap();
+                let side = scale.divisor();
+                let expected = (size.0.div_ceil(side), size.1.div_ceil(side));
+                assert_eq!((small.width, small.height), expected, "{scale:?}");
+                let sides = (whole.width as usize, whole.height as usize);
+                let means = averaged(&whole.data, sides, side as usize);
+                let difference = mean_difference(&small.data, &means);
+                assert!(difference < 6.0, "{scale:?} of {size:?}: {difference}");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_is_noticed_at_every_scale() {
+    let file = photo(&PLAIN);
+    for scale in [Scale::Quarter, Scale::Eighth] {
+        let strict = DecodeOptions { scale, ..STRICT };
+        let cut = &file[..file.len() / 2];
+        assert_eq!(jpeg::decode(cut, &strict), Err(Error::Truncated));
+        let corrupt = corrupted(&file);
+        assert!(matches!(
+            jpeg::decode(&corrupt, &strict),
+            Err(Error::Corrupt(_))
+        ));
+        let lenient = DecodeOptions { scale, ..LENIENT };
+        let shown = jpeg::decode(cut, &lenient).unwrap();
+        assert_eq!(shown.damage, Some(Damage::Truncated));
     }
 }
 

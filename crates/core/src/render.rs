@@ -27,6 +27,7 @@ use crate::image::geometry::{self, Placement};
 use crate::image::left_behind::left_behind;
 use crate::image::metadata::{self, Carried, Done};
 use crate::image::picture::Picture;
+use crate::image::scale::Scale;
 use crate::image::{ColorModel, Format, Info, Warning, WarningCode};
 use crate::image::{attention, color, encode, orient, placeholder, probe as header, resize, sniff};
 use crate::manifest::{EngineRecord, Placeholder};
@@ -36,7 +37,7 @@ use crate::recipe::{
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
-pub const RENDER_REVISION: u32 = 2;
+pub const RENDER_REVISION: u32 = 3;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
 const CODECS: [(&str, &str, bool); 10] = [
@@ -293,72 +294,47 @@ pub fn render_variants(
             return Ok(nothing_but_put_off(info, &plans));
         }
         stage.set(Stage::Decode);
-        options.stop.check()?;
-        let began = Instant::now();
         let wanted = decode::Wanted {
             accept_damage: recipe.source.damaged == DamageRule::Accept,
             // Frames are laid over each other with 8 bits, also where only the first is asked for.
             keep_depth: recipe.source.depth == DepthRule::Keep
                 && !(info.frames > 1 && decode::frames::are_in(info.format)),
+            scale: Scale::Full,
         };
         let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
         warnings.extend(left_behind(info.format, bytes));
         hold_to(recipe, &warnings)?;
-        let animate::Begun {
-            still,
-            film,
-            mut decoding,
-        } = if animate::is_asked_for(&plans) {
-            animate::begin(&info, bytes, &header, wanted)?
-        } else {
-            animate::still(&info, bytes, &header, wanted, began)?
-        };
-        if film.is_none() {
-            animate::only_stills(&mut plans);
-        }
-        let mut damage = still.damage;
-
-        stage.set(Stage::Render);
-        options.stop.check()?;
-        let began = Instant::now();
-        let source = Source {
+        let mut source = Source {
             bytes,
             recipe,
-            original: original(&info, &header, recipe, damage.is_some()),
-        };
-        let treating = animate::Treating {
             info: &info,
-            icc: header.icc.clone(),
-            turned: applies_orientation(recipe),
+            original: None,
         };
-        let (picture, carried, found) = prepare(&source, still.picture, &info, header, options)?;
-        warnings.extend(found);
-        for plan in &mut plans {
-            if plan.variant.focus == Focus::Entropy && plan.variant.fit == Fit::Cover {
-                plan.placement = attention::moved(plan.placement, &picture);
-            }
-        }
-        let placeholder = Some(placeholder::of(&picture));
-        let mut made = draw_all(&source, picture, &plans, &carried, options)?;
-        let mut frames_decoding = Duration::ZERO;
-        if let Some(film) = film {
-            let all =
-                animate::all_frames(&source, film, &treating, &plans, &carried, options, &stage)?;
-            frames_decoding = all.decoding;
-            damage = damage.or(all.damage);
-            for (output, of_frames) in made.iter_mut().zip(all.outputs) {
-                if let Some(of_frames) = of_frames {
-                    *output = Some(of_frames?);
+        let mut made: Vec<Option<Output>> = plans.iter().map(Plan::undrawn).collect();
+        let (mut decoding, mut rendering) = (Duration::ZERO, Duration::ZERO);
+        let mut finest = None;
+        for scale in scales(&info, recipe, &plans) {
+            stage.set(Stage::Decode);
+            options.stop.check()?;
+            let wanted = decode::Wanted { scale, ..wanted };
+            let drawn = drawn_at(&mut source, &header, wanted, &mut plans, options, &stage)?;
+            for (output, of_scale) in made.iter_mut().zip(drawn.outputs) {
+                if of_scale.is_some() {
+                    *output = of_scale;
                 }
             }
+            decoding += drawn.decoding;
+            rendering += drawn.rendering;
+            finest = Some((drawn.placeholder, drawn.found, drawn.damage));
         }
+        // What is told of the source is told of its finest decoding.
+        let (placeholder, found, damage) = finest.expect("there is a scale to decode at");
+        warnings.extend(found);
         warnings.extend(damage.map(|damage| Warning {
             code: WarningCode::DamageAccepted,
             detail: format!("{damage}; the rest was rendered"),
             variant: None,
         }));
-        decoding += frames_decoding;
-        let rendering = began.elapsed().saturating_sub(frames_decoding);
         let mut renditions = Vec::with_capacity(plans.len());
         for (output, plan) in made.into_iter().zip(&plans) {
             let output = output.expect("every plan is drawn or keeps its frames");
@@ -369,7 +345,7 @@ pub fn render_variants(
         hold_to(recipe, &warnings)?;
         Ok(Renditions {
             info,
-            placeholder,
+            placeholder: Some(placeholder),
             renditions,
             warnings,
             stages: vec![(Stage::Decode, decoding), (Stage::Render, rendering)],
@@ -398,6 +374,99 @@ pub(crate) fn hold_to<'w>(
 /// Whether a variant may come later, or not at all, for want of time or memory.
 fn may_be_put_off(variant: &Variant, recipe: &Recipe) -> bool {
     !variant.required && !recipe.strict.contains(&WarningCode::VariantDeferred)
+}
+
+/// The sizes to decode at, the smallest first: those that `plans` are drawn from, and the finest that
+/// any variant of the recipe is, so that what a manifest says of the source does not depend on
+/// which of them are made this time.
+fn scales(info: &Info, recipe: &Recipe, plans: &[Plan<'_>]) -> Vec<Scale> {
+    let all = recipe.variants.iter();
+    let all = all.filter_map(|variant| plan(recipe, variant, info).ok());
+    let possible = all.filter(|plan| plan.left_out.is_none());
+    let finest = possible.map(|plan| plan.scale).max();
+    let finest = finest.unwrap_or(Scale::Full);
+    let asked = |scale: &Scale| {
+        let mut made = plans.iter().filter(|plan| plan.left_out.is_none());
+        *scale == finest || made.any(|plan| plan.scale == *scale)
+    };
+    Scale::ALL.into_iter().filter(asked).collect()
+}
+
+/// What came of one decoding.
+struct Drawn {
+    /// By plan; none for those that are drawn from another scale.
+    outputs: Vec<Option<Output>>,
+    placeholder: Placeholder,
+    /// What was found to be lost on the way.
+    found: Vec<Warning>,
+    damage: Option<String>,
+    decoding: Duration,
+    rendering: Duration,
+}
+
+/// Decodes at the scale that is wanted, and makes of it what is drawn from there.
+fn drawn_at(
+    source: &mut Source<'_>,
+    header: &Header,
+    wanted: decode::Wanted,
+    plans: &mut [Plan<'_>],
+    options: &RenderOptions,
+    stage: &Cell<Stage>,
+) -> Result<Drawn, ImageError> {
+    let (info, bytes, recipe) = (source.info, source.bytes, source.recipe);
+    let began = Instant::now();
+    let animate::Begun {
+        still,
+        film,
+        mut decoding,
+    } = if animate::is_asked_for(plans) {
+        animate::begin(info, bytes, header, wanted)?
+    } else {
+        animate::still(info, bytes, header, wanted, began)?
+    };
+    if film.is_none() {
+        animate::only_stills(plans);
+    }
+    let mut damage = still.damage;
+
+    stage.set(Stage::Render);
+    options.stop.check()?;
+    let began = Instant::now();
+    source.original = original(info, header, recipe, damage.is_some());
+    let treating = animate::Treating {
+        info,
+        icc: header.icc.clone(),
+        turned: applies_orientation(recipe),
+    };
+    let (picture, carried, found) = prepare(source, still.picture, header, options)?;
+    for plan in &mut *plans {
+        let looks = plan.variant.focus == Focus::Entropy && plan.variant.fit == Fit::Cover;
+        if looks && plan.scale == wanted.scale {
+            plan.placement = attention::moved(plan.placement, &picture);
+        }
+    }
+    let placeholder = placeholder::of(&picture);
+    let mut outputs = draw_all(source, picture, plans, wanted.scale, &carried, options)?;
+    let mut frames_decoding = Duration::ZERO;
+    if let Some(film) = film {
+        let all = animate::all_frames(source, film, &treating, plans, &carried, options, stage)?;
+        frames_decoding = all.decoding;
+        damage = damage.or(all.damage);
+        for (output, of_frames) in outputs.iter_mut().zip(all.outputs) {
+            if let Some(of_frames) = of_frames {
+                *output = Some(of_frames?);
+            }
+        }
+    }
+    decoding += frames_decoding;
+    Ok(Drawn {
+        outputs,
+        placeholder,
+        found,
+        damage,
+        decoding,
+        rendering: began.elapsed().saturating_sub(frames_decoding),
+    })
 }
 
 /// The one fence: what panics within `work` is a picture's fault until shown otherwise, and costs
@@ -429,6 +498,8 @@ struct Admitted<'a> {
 struct Plan<'a> {
     variant: &'a Variant,
     placement: Placement,
+    /// The size of the source that it is drawn from.
+    scale: Scale,
     left_out: Option<LeftOut>,
     /// Whether every frame of the source is kept.
     animated: bool,
@@ -439,6 +510,14 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn is_put_off(&self) -> bool {
         matches!(self.left_out, Some(LeftOut::ForNow(_)))
+    }
+
+    /// What there is to say where nothing is drawn.
+    fn undrawn(&self) -> Option<Output> {
+        Some(match self.left_out.as_ref()? {
+            LeftOut::ForGood(why) => skipped(self.variant, why.clone()),
+            LeftOut::ForNow(why) => deferred(self.variant, why.clone()),
+        })
     }
 }
 
@@ -564,6 +643,7 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
         return Ok(Plan {
             variant,
             placement,
+            scale: Scale::Full,
             left_out: Some(LeftOut::ForGood(why)),
             animated: false,
             frames_refused: None,
@@ -603,6 +683,7 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
             Ok(Plan {
                 variant,
                 placement,
+                scale: Scale::of(variant, &placement, info),
                 left_out: error.map(|error| LeftOut::ForGood(error.to_string())),
                 animated: kept == Ok(true),
                 frames_refused: kept.err(),
@@ -615,6 +696,7 @@ fn plan<'a>(recipe: &Recipe, variant: &'a Variant, info: &Info) -> Result<Plan<'
 struct Source<'a> {
     bytes: &'a [u8],
     recipe: &'a Recipe,
+    info: &'a Info,
     /// The format under which the source's own bytes could stand in for a rendition.
     original: Option<OutputFormat>,
 }
@@ -642,11 +724,10 @@ fn original(info: &Info, header: &Header, recipe: &Recipe, damaged: bool) -> Opt
 fn prepare(
     source: &Source<'_>,
     decoded: Picture,
-    info: &Info,
-    header: Header,
+    header: &Header,
     options: &RenderOptions,
 ) -> Result<(Picture, Carried, Vec<Warning>), ImageError> {
-    let treatment = &source.recipe.source;
+    let (treatment, info) = (&source.recipe.source, source.info);
     let done = Done {
         turned: applies_orientation(source.recipe),
         srgb: treatment.color == ColorRule::Srgb || info.color == ColorModel::Cmyk,
@@ -658,11 +739,16 @@ fn prepare(
             Format::Tiff => Some(source.bytes),
             _ => header.exif.as_deref(),
         },
-        xmp: header.xmp,
+        xmp: header.xmp.clone(),
     };
     let (mut carried, mut warnings) = metadata::carried(treatment.metadata, beside, done);
     let picture = decoded.without_idle_alpha();
-    let colored = color::treat(treatment.color, picture, header.icc, options.threads.get());
+    let colored = color::treat(
+        treatment.color,
+        picture,
+        header.icc.clone(),
+        options.threads.get(),
+    );
     warnings.extend(colored.warnings);
     carried.icc = colored.profile;
     options.stop.check()?;
@@ -680,11 +766,12 @@ struct Output {
     warnings: Vec<Warning>,
 }
 
-/// Draws and encodes every plan but those that keep frames, in the order of the plans.
+/// Draws and encodes every plan of this scale but those that keep frames, in the order of the plans.
 fn draw_all(
     source: &Source<'_>,
     mut picture: Picture,
     plans: &[Plan<'_>],
+    scale: Scale,
     carried: &Carried,
     options: &RenderOptions,
 ) -> Result<Vec<Option<Output>>, ImageError> {
@@ -693,13 +780,8 @@ fn draw_all(
     let mut first: Vec<usize> = Vec::new();
     let mut second = Vec::new();
     for (index, plan) in plans.iter().enumerate() {
-        if let Some(why) = &plan.left_out {
-            outputs[index] = Some(Ok(match why {
-                LeftOut::ForGood(why) => skipped(plan.variant, why.clone()),
-                LeftOut::ForNow(why) => deferred(plan.variant, why.clone()),
-            }));
-        } else if plan.animated {
-            // Its frames come later.
+        if plan.left_out.is_some() || plan.animated || plan.scale != scale {
+            // Never drawn, or frame by frame, or from another decoding.
         } else if plan.placement.resamples() && picture.layout.has_alpha() {
             // These want colors multiplied by alpha, the others must not see that.
             second.push(index);
@@ -718,7 +800,8 @@ fn draw_all(
         // so that no thread is left alone with it at the end.
         phase.sort_by_key(|index| {
             let plan = &plans[*index];
-            (!plan.variant.required, Reverse(pixels(plan)), *index)
+            let work = predict::encoding_time(plan, source.info);
+            (!plan.variant.required, Reverse(work), *index)
         });
         let shares = Shares::of(&phase, plans);
         let done = parallel::run(phase.len(), options.threads.get(), |job| {
@@ -754,10 +837,6 @@ fn draw_all(
         return Err(ImageError::Stopped);
     }
     Ok(all)
-}
-
-fn pixels(plan: &Plan<'_>) -> u64 {
-    u64::from(plan.placement.canvas.0) * u64::from(plan.placement.canvas.1)
 }
 
 /// Drawn pixels that several variants share, each kept until the last of them has it.
@@ -837,9 +916,15 @@ fn draw(
     if plan.placement.keeps_all(picture.size()) {
         return Ok(None);
     }
+    let turned = if applies_orientation(source.recipe) {
+        source.info.orientation
+    } else {
+        1
+    };
+    let full = source.info.size(applies_orientation(source.recipe));
     resize::draw(
         picture,
-        &plan.placement,
+        &plan.scale.placed(&plan.placement, full, turned),
         source.recipe.source.background,
         plan.variant.format.has_alpha(),
     )

@@ -33,6 +33,7 @@ const OWN_MEMORY: u64 = 64 << 20;
 const MEGABYTES_PER_CORE: f64 = 1769.0;
 
 fn main() -> ExitCode {
+    pixmill_codecs::return_large_buffers();
     // One thread drives all the waiting; rendering has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

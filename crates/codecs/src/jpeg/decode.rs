@@ -8,7 +8,7 @@ use turbojpeg_sys as tj;
 use super::handle::Handle;
 use super::markers;
 use super::message::{Failure, Warning};
-use super::{ColorSpace, Layout, Subsampling};
+use super::{ColorSpace, Layout, Scale, Subsampling};
 use crate::{Error, buffer};
 
 /// What a file says about its picture before any pixel is decoded.
@@ -66,6 +66,8 @@ pub struct DecodeOptions {
     pub memory_limit: u64,
     /// Whether a truncated or corrupt picture is returned with its damage named, instead of refused.
     pub accept_damage: bool,
+    /// The size at which the picture is decoded. A lossless file always comes in full.
+    pub scale: Scale,
 }
 
 impl Default for DecodeOptions {
@@ -75,6 +77,7 @@ impl Default for DecodeOptions {
             scan_limit: 500,
             memory_limit: 0,
             accept_damage: false,
+            scale: Scale::Full,
         }
     }
 }
@@ -82,9 +85,9 @@ impl Default for DecodeOptions {
 /// A decoded picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
-    /// Width in pixels.
+    /// Width in pixels, at the scale that was asked for.
     pub width: u32,
-    /// Height in pixels.
+    /// Height in pixels, at that scale.
     pub height: u32,
     /// How `data` is laid out.
     pub layout: Layout,
@@ -226,20 +229,31 @@ fn read(bytes: &[u8], options: &DecodeOptions, on_warning: OnWarning) -> Result<
         handle.set(parameter, value).map_err(Failure::Fatal)?;
     }
     let layout = header.layout();
-    let pixels = u64::from(header.width) * u64::from(header.height);
+    // The lossless process has no blocks to take less of, and the library ignores a scale there.
+    let scale = if header.lossless {
+        Scale::Full
+    } else {
+        options.scale
+    };
+    handle.scale(scale).map_err(Failure::Fatal)?;
+    let (width, height) = (
+        header.width.div_ceil(scale.divisor()),
+        header.height.div_ceil(scale.divisor()),
+    );
+    let pixels = u64::from(width) * u64::from(height);
     let mut data = usize::try_from(pixels)
         .ok()
         .and_then(|pixels| pixels.checked_mul(layout.bytes_per_pixel()))
         .ok_or(Error::Memory)
         .and_then(buffer::zeroed)
         .map_err(Failure::Fatal)?;
-    match handle.read_pixels(bytes, layout, &mut data) {
+    match handle.read_pixels(bytes, layout, scale, &mut data) {
         Err(Failure::Warning(_)) if on_warning == OnWarning::GoOn => {}
         result => result?,
     }
     Ok(Decoded {
-        width: header.width,
-        height: header.height,
+        width,
+        height,
         layout,
         data,
         damage: None,
@@ -380,6 +394,13 @@ mod tests {
         let lossless = (tj::TJPARAM_TJPARAM_LOSSLESS, 1);
         let (pixels, jpeg) = written(Layout::Rgb, &[lossless]);
         assert!(header(&jpeg).unwrap().lossless);
+        // There is nothing in such a file to take less of.
+        let small = DecodeOptions {
+            scale: Scale::Eighth,
+            ..DecodeOptions::default()
+        };
+        let in_full = decode(&jpeg, &small).unwrap();
+        assert_eq!((in_full.width, in_full.height), SIZE);
         assert_eq!(
             decode(&jpeg, &DecodeOptions::default()).unwrap().data,
             pixels

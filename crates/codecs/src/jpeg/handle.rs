@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 use turbojpeg_sys as tj;
 
 use super::message::{self, Failure};
-use super::{Layout, MAX_SIDE};
+use super::{Layout, MAX_SIDE, Scale};
 use crate::{Error, buffer};
 
 /// One use of libjpeg-turbo. Never reused after a failure: the library doesn't reset its parser then.
@@ -56,16 +56,39 @@ impl Handle {
         }
     }
 
+    /// The size at which the next picture is decoded.
+    pub(super) fn scale(&mut self, scale: Scale) -> Result<(), Error> {
+        let factor = tj::tjscalingfactor {
+            num: 1,
+            denom: c_int::try_from(scale.divisor()).unwrap_or(1),
+        };
+        // SAFETY: the handle is alive and made for reading; a factor that is not among the library's
+        // is an error, not undefined.
+        match unsafe { tj::tj3SetScalingFactor(self.0.as_ptr(), factor) } {
+            0 => Ok(()),
+            _ => Err(Error::Input(self.message())),
+        }
+    }
+
     /// Decodes `jpeg`, whose header this handle has just read without failing (a warning aside),
-    /// into `pixels`. After a warning that it was not told to stop at, `pixels` is complete.
+    /// into `pixels`, at the `scale` that the handle was set to: not for lossless files if that is
+    /// smaller. After a warning that it was not told to stop at, `pixels` is complete.
     pub(super) fn read_pixels(
         &mut self,
         jpeg: &[u8],
         layout: Layout,
+        scale: Scale,
         pixels: &mut [u8],
     ) -> Result<(), Failure> {
+        let lossless = self.get(tj::TJPARAM_TJPARAM_LOSSLESS) == 1;
+        assert!(
+            scale == Scale::Full || !lossless,
+            "a lossless picture comes in full"
+        );
+        let divisor = scale.divisor() as usize;
         let width = usize::try_from(self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH)).unwrap_or(0);
         let height = usize::try_from(self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT)).unwrap_or(0);
+        let (width, height) = (width.div_ceil(divisor), height.div_ceil(divisor));
         let row = width * layout.bytes_per_pixel();
         assert!(
             row > 0 && row * height == pixels.len(),
@@ -74,8 +97,8 @@ impl Handle {
         let row = c_int::try_from(row).map_err(|_| Failure::Fatal(Error::Memory))?;
         // SAFETY: the handle is alive and made for reading. The library writes rows of the stated
         // pitch from the start of `pixels`, as many as the picture is high: the sizes were read by
-        // `read_header` from the same bytes, no scaling or cropping is set, and the assertion
-        // above says that they fit.
+        // `read_header` from the same bytes and divided as the library does (rounding up), no cropping
+        // is set, and the assertion above says that they fit.
         let code = unsafe {
             tj::tj3Decompress8(
                 self.0.as_ptr(),

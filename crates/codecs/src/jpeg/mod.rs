@@ -20,6 +20,31 @@ pub const MAX_SIDE: u32 = 65_500;
 /// fails when that dependency moves.
 pub(crate) const LIBRARY_VERSION: &str = "3.1.0";
 
+/// The size at which a file is decoded: a whole number of its own pixels becomes one.
+///
+/// Smaller sizes come from each block's lower frequencies, so that most of the work is never done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// As it is.
+    #[default]
+    Full,
+    /// A quarter of its width and height, rounded up.
+    Quarter,
+    /// An eighth of its width and height, rounded up.
+    Eighth,
+}
+
+impl Scale {
+    /// How many pixels of the file, side by side, become one.
+    pub const fn divisor(self) -> u32 {
+        match self {
+            Self::Full => 1,
+            Self::Quarter => 4,
+            Self::Eighth => 8,
+        }
+    }
+}
+
 /// How a file stores its colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorSpace {

@@ -136,6 +136,12 @@ pub(super) fn config(options: &EncodeOptions) -> Result<wp::WebPConfig, Error> {
             options.method
         )));
     }
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if !std::arch::is_x86_feature_detected!("sse4.1") {
+        return Err(Error::Encode(
+            "this processor lacks SSE4.1, which libwebp is built for here".to_owned(),
+        ));
+    }
     let mut config = wp::WebPConfig::new().map_err(|()| {
         Error::Encode("libwebp is of another version than its declarations".to_owned())
     })?;

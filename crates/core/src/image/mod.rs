@@ -16,6 +16,7 @@ pub(crate) mod placeholder;
 pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod resize;
+pub(crate) mod scale;
 pub(crate) mod sniff;
 pub(crate) mod xmp;
 

@@ -74,10 +74,14 @@ impl Cells {
         let mut sums = vec![[0; 5]; wide * high];
         let step = (longer / SAMPLES).max(1) as usize;
         let pixel_bytes = picture.layout.bytes_per_pixel();
+        // Divided once for all rows.
+        let columns = (0..width as usize).step_by(step);
+        let columns: Vec<_> = columns.map(|x| x * wide / width as usize).collect();
         let rows = picture.data.chunks_exact(picture.stride()).enumerate();
         for (y, row) in rows.step_by(step) {
             let line = y * high / height as usize * wide;
-            for (x, pixel) in row.chunks_exact(pixel_bytes).enumerate().step_by(step) {
+            let pixels = row.chunks_exact(pixel_bytes).step_by(step);
+            for (column, pixel) in columns.iter().zip(pixels) {
                 let mut narrow = [0; 4];
                 let pixel = if picture.layout.is_deep() {
                     let samples = pixel.as_chunks::<2>().0;
@@ -95,7 +99,7 @@ impl Cells {
                     (_, &[r, g, b, ..]) => ([r, g, b], 255),
                     _ => ([0; 3], 0),
                 };
-                let cell = &mut sums[line + x * wide / width as usize];
+                let cell = &mut sums[line + column];
                 for (sum, sample) in cell.iter_mut().zip([r, g, b, 255]) {
                     *sum += u64::from(sample) * u64::from(alpha);
                 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Plan, applies_orientation, plan};
 use crate::image::geometry::Placement;
+use crate::image::scale::Scale;
 use crate::image::{ColorModel, Format, Info, orient};
 use crate::recipe::{DepthRule, Effort, OutputFormat, Recipe};
 
@@ -50,10 +51,53 @@ pub(super) fn of_plans(
     plans: &[Plan<'_>],
 ) -> Prediction {
     let threads = threads.max(1);
+    let size = info.size(applies_orientation(recipe));
+    let detail = Detail::of(info, source_bytes);
+    let made = || plans.iter().filter(|plan| plan.left_out.is_none());
+    let kept = made().map(
+        |plan| match (encoding_cost(plan, info, detail).0, plan.animated) {
+            (out, true) => out * u64::from(info.frames),
+            (out, false) => out,
+        },
+    );
+    let kept: u64 = kept.sum();
+    let scales = super::scales(info, recipe, plans);
+    let peaks = scales.iter().map(|scale| {
+        let of_scale: Vec<_> = made().filter(|plan| plan.scale == *scale).collect();
+        peak_at(*scale, info, recipe, threads, &of_scale, (detail, kept))
+    });
+    let peak = peaks.max().unwrap_or(0);
+    let decoded = made().map(|plan| frames(plan, info)).max().unwrap_or(1);
+    let preparing = scales
+        .iter()
+        .map(|scale| preparing_time(info, recipe, *scale));
+    let preparing = preparing.sum::<Duration>() * decoded;
+    let drawing: Vec<Duration> = made()
+        .map(|plan| drawing_time(plan, size) * frames(plan, info) + encoding_time(plan, info))
+        .collect();
+    Prediction {
+        memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
+        processor_time: preparing + drawing.iter().sum::<Duration>(),
+        longest_path: preparing + drawing.into_iter().max().unwrap_or_default(),
+    }
+}
+
+/// Bytes in use at one time while `plans` are drawn from the source decoded at `scale`. `kept` is what
+/// all renditions of all scales have.
+fn peak_at(
+    scale: Scale,
+    info: &Info,
+    recipe: &Recipe,
+    threads: usize,
+    plans: &[&Plan<'_>],
+    (detail, kept): (Detail, u64),
+) -> u64 {
     let turned = applies_orientation(recipe);
-    let size = info.size(turned);
+    let full = info.size(turned);
+    let size = scale.size(full);
+    let pixels = area(size);
     let stored = bytes_per_pixel(info, recipe);
-    let picture = info.pixels()
+    let picture = pixels
         * match info.color {
             ColorModel::Cmyk => 3,
             _ => stored,
@@ -63,23 +107,19 @@ pub(super) fn of_plans(
     } else {
         0
     };
-    let detail = Detail::of(info, source_bytes);
-    let (mut kept, mut encoding, mut drawing, mut halfway) = (0, Vec::new(), Vec::new(), 0);
+    let (mut encoding, mut drawing, mut halfway) = (Vec::new(), Vec::new(), 0);
     let mut drawn: Vec<&Placement> = Vec::new();
     let mut between_frames = 0;
-    for plan in plans.iter().filter(|plan| plan.left_out.is_none()) {
+    for plan in plans {
         let (out, work) = encoding_cost(plan, info, detail);
         if plan.animated {
-            kept += out * u64::from(info.frames);
             // Files are in the making all at once, each with what was shown last: libwebp keeps the
             // canvas in four states beside the frame that it takes in, and a few encoded frames.
             between_frames += area(plan.placement.canvas) * 20 + out * 18;
-        } else {
-            kept += out;
         }
         encoding.push(work);
         let placement = &plan.placement;
-        if !placement.keeps_all(size) && !drawn.contains(&placement) {
+        if !placement.keeps_all(full) && !drawn.contains(&placement) {
             drawn.push(placement);
             drawing.push(area(placement.canvas) * stored);
             if placement.resamples() {
@@ -89,28 +129,14 @@ pub(super) fn of_plans(
             }
         }
     }
-    if plans
-        .iter()
-        .any(|plan| plan.animated && plan.left_out.is_none())
-    {
+    if plans.iter().any(|plan| plan.animated) {
         // The canvas, what is drawn on it, what it hides, and the frame before and after.
         between_frames += info.pixels() * 20 + info.decode_memory;
     }
     let passing = largest(encoding, threads) + largest(drawing, threads) + halfway + between_frames;
-    let peak = (info.pixels() * stored + info.decode_memory)
+    (pixels * stored + info.decode_memory)
         .max(picture + turning)
-        .max(picture + kept + passing);
-    let made = || plans.iter().filter(|plan| plan.left_out.is_none());
-    let decoded = made().map(|plan| frames(plan, info)).max().unwrap_or(1);
-    let preparing = preparing_time(info, recipe) * decoded;
-    let drawing: Vec<Duration> = made()
-        .map(|plan| drawing_time(plan, info, size) * frames(plan, info) + encoding_time(plan, info))
-        .collect();
-    Prediction {
-        memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
-        processor_time: preparing + drawing.iter().sum::<Duration>(),
-        longest_path: preparing + drawing.into_iter().max().unwrap_or_default(),
-    }
+        .max(picture + kept + passing)
 }
 
 /// Nanoseconds for each pixel, times `pixels`. The rates below are measured on photos and noise,
@@ -120,8 +146,10 @@ fn time(pixels: u64, nanoseconds: u64) -> Duration {
 }
 
 /// Decoding, converting colors, turning.
-fn preparing_time(info: &Info, recipe: &Recipe) -> Duration {
+fn preparing_time(info: &Info, recipe: &Recipe, scale: Scale) -> Duration {
     let decoding = match info.format {
+        // Each block's bits are read at any scale.
+        Format::Jpeg if scale != Scale::Full => 5,
         Format::Jpeg => 8,
         Format::Bmp => 5,
         _ => 20,
@@ -136,15 +164,17 @@ fn preparing_time(info: &Info, recipe: &Recipe) -> Duration {
     } else {
         0
     };
-    Duration::from_millis(5) + time(info.pixels(), decoding + coloring + turning)
+    let pixels = area(scale.size((info.stored_width, info.stored_height)));
+    Duration::from_millis(5) + time(info.pixels(), decoding) + time(pixels, coloring + turning)
 }
 
 /// Resampling: once over the source, and over what comes out.
-fn drawing_time(plan: &Plan<'_>, info: &Info, source: (u32, u32)) -> Duration {
+fn drawing_time(plan: &Plan<'_>, source: (u32, u32)) -> Duration {
     if plan.placement.keeps_all(source) {
         return Duration::ZERO;
     }
-    time(info.pixels(), 3) + time(area(plan.placement.canvas), 8)
+    let pixels = area(plan.scale.size(source));
+    time(pixels, 3) + time(area(plan.placement.canvas), 8)
 }
 
 /// How many frames are made for `plan`.

@@ -6,6 +6,7 @@ use super::{Decoded, Header, orientation};
 use crate::error::ImageError;
 use crate::image::picture::{Layout, Picture};
 use crate::image::probe::ColorModel;
+use crate::image::scale::Scale;
 
 /// Scans that a file may have. Progressive encoders write some ten; each costs a pass over the
 /// whole picture, so that a small file with hundreds is an attack.
@@ -40,7 +41,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         color,
         bits: header.bits,
         // Progressive files keep two bytes per sample until the last scan.
-        lossy: true,
+        lossy: !header.lossless,
         decode_memory: if header.progressive {
             pixels * samples_in_halves
         } else {
@@ -58,10 +59,19 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
     })
 }
 
-pub(super) fn decode(bytes: &[u8], accept_damage: bool) -> Result<Decoded, ImageError> {
+pub(super) fn decode(
+    bytes: &[u8],
+    accept_damage: bool,
+    scale: Scale,
+) -> Result<Decoded, ImageError> {
     let options = jpeg::DecodeOptions {
         scan_limit: MAX_SCANS,
         accept_damage,
+        scale: match scale {
+            Scale::Full => jpeg::Scale::Full,
+            Scale::Quarter => jpeg::Scale::Quarter,
+            Scale::Eighth => jpeg::Scale::Eighth,
+        },
         ..jpeg::DecodeOptions::default()
     };
     let size = jpeg::header(bytes).ok().map(|h| (h.width, h.height));
@@ -190,8 +200,9 @@ fn joined(mut chunks: Vec<(u8, u8, &[u8])>) -> Option<Vec<u8>> {
 fn ends_with_its_picture(scans: &[u8]) -> bool {
     // Within scans, FF D9 can only be the end marker: data bytes FF are followed by 00. Comments and
     // programs' own segments may stand between scans, too.
-    let markers = |pair: &[u8]| pair[0] == 0xFF && matches!(pair[1], 0xD9 | 0xE0..=0xEF | 0xFE);
-    let end = scans.windows(2).position(markers);
+    let is_marker = |second: u8| matches!(second, 0xD9 | 0xE0..=0xEF | 0xFE);
+    let mut found = memchr::memchr_iter(0xFF, scans);
+    let end = found.find(|at| scans.get(at + 1).is_some_and(|second| is_marker(*second)));
     end.is_some_and(|at| at + 2 == scans.len() && scans[at + 1] == 0xD9)
 }
 

@@ -43,6 +43,7 @@ mod webp;
 
 use super::picture::Picture;
 use super::probe::ColorModel;
+use super::scale::Scale;
 use super::{Format, Sniffed, Warning, WarningCode, sniff};
 use crate::error::ImageError;
 
@@ -110,6 +111,8 @@ pub(crate) struct Wanted {
     pub(crate) accept_damage: bool,
     /// More than 8 bits a sample become 16 and not 8 (but for inks).
     pub(crate) keep_depth: bool,
+    /// At which size; anything but the full one is for JPEGs that lose something.
+    pub(crate) scale: Scale,
 }
 
 /// The first picture of `bytes`, whose `header` has been held against the limits.
@@ -122,10 +125,11 @@ pub(crate) fn decode(
     let Wanted {
         accept_damage,
         keep_depth,
+        scale,
     } = wanted;
     let decoded: Result<Decoded, ImageError> = match format {
         #[cfg(feature = "jpeg")]
-        Format::Jpeg => jpeg::decode(bytes, accept_damage),
+        Format::Jpeg => jpeg::decode(bytes, accept_damage, scale),
         #[cfg(feature = "png")]
         Format::Png => png::decode(bytes, wanted),
         #[cfg(feature = "webp")]
@@ -151,7 +155,7 @@ pub(crate) fn decode(
     };
     let decoded = decoded?;
     // The limits were held against the header: a decoder that sees another size is not believed.
-    if decoded.picture.size() != (header.width, header.height) {
+    if decoded.picture.size() != scale.size((header.width, header.height)) {
         return Err(ImageError::Corrupt {
             detail: "its headers contradict each other about its size".to_owned(),
         });
