@@ -21,10 +21,16 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Never part of what is shipped, so nothing that is shipped may need them.
-const BESIDE_THE_HOUSE: &[&str] = &["pixmill-bench", "pixmill-testkit", "pixmill-tests", "xtask"];
+const BESIDE_THE_HOUSE: &[&str] = &[
+    "pixmill-bench",
+    "pixmill-sweep",
+    "pixmill-testkit",
+    "pixmill-tests",
+    "xtask",
+];
 
 /// Nobody outside this repository can need them, so neither are their dependencies brought in.
-const NEVER_SHIPPED: &[&str] = &["pixmill-bench", "pixmill-tests"];
+const NEVER_SHIPPED: &[&str] = &["pixmill-bench", "pixmill-sweep", "pixmill-tests"];
 
 /// It wraps C.
 const MAY_USE_UNSAFE: &str = "pixmill-codecs";
