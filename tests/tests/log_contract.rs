@@ -17,9 +17,10 @@ use pixmill::memory::MemoryStore;
 use pixmill::outcome::Outcome;
 use pixmill::ports::MetricSink;
 use pixmill::signal::{Finished, Signal};
-use pixmill_lambda::log::{JobLog, Log};
+use pixmill_lambda::log::{JobLog, Log, Subject};
 use pixmill_lambda::settings::LogLevel;
-use pixmill_testkit::pictures::{Png, photo};
+use pixmill_testkit::names::awkward;
+use pixmill_testkit::pictures::{Png, fading, photo};
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::deployment::{Deployment, MetricFilter, Mode};
 use pixmill_tests::events::{created, notification, queue_message};
@@ -127,6 +128,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("finished rejected decoder-panic", REJECTED),
     ("finished rejected encode", REJECTED),
+    ("finished rejected loss-refused", REJECTED),
     ("finished failed worker-gone", FAILED),
     ("finished failed not-found", FAILED),
     ("finished failed conflict", FAILED),
@@ -454,7 +456,9 @@ fn bad_days() -> Vec<Captured> {
 }
 
 fn bad_pictures() -> Vec<Captured> {
-    let recipe = format!("{SMALL}[limits]\nlarge_bytes = 1000\ninput_bytes = \"100 KiB\"\n");
+    let recipe = format!(
+        "strict = [\"alpha-flattened\"]\n{SMALL}[limits]\nlarge_bytes = 1000\ninput_bytes = \"100 KiB\"\n"
+    );
     let variables = [("RECIPE", recipe.as_str()), ("LOG_LEVEL", "DEBUG")];
     let mut scene = Scene::new("bad pictures", &variables);
     scene.picture("large.png", photo(200, 100).png());
@@ -464,6 +468,7 @@ fn bad_pictures() -> Vec<Captured> {
     // Known from before.
     scene.event(HOSTILE[0], "02");
     scene.picture("corrupt.png", corrupt());
+    scene.picture("fading.png", fading(20, 10).png());
     scene.picture("text.png", "no picture at all");
     scene.picture("wide.png", Png::new(10_000, 10_000, 8, 2).without_pixels());
     scene.picture("long.png", vec![0; 200 << 10]);
@@ -1160,4 +1165,57 @@ fn channels_and_names_that_are_referred_to_exist() {
         .collect();
     let distinct: BTreeSet<&str> = names.iter().copied().collect();
     assert_eq!(names.len(), distinct.len(), "two filters have one name");
+}
+
+#[test]
+fn ten_thousand_hostile_names_forge_no_line_and_move_no_metric() {
+    let filters = filters("function");
+    let mut pieces: Vec<String> = HOSTILE.map(str::to_owned).into();
+    pieces.extend(awkward().into_iter().filter(|key| key.len() < 100));
+    // What the filters look for, as near to their own words as can be.
+    for filter in &filters {
+        pieces.extend(filter.text.split('"').map(str::to_owned));
+    }
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::new(Log::new(Shared(written.clone()), LogLevel::Info));
+    let line_of = |key: &str| {
+        let log = JobLog {
+            log: log.clone(),
+            subject: Arc::new(Subject {
+                key: Some(key.to_owned()),
+                ..Subject::default()
+            }),
+        };
+        log.record(&Signal::Finished(Finished {
+            source: key,
+            outcome: &Outcome::Unchanged,
+            image_size: Some(1),
+            written_bytes: 0,
+            processing_time: Duration::from_millis(3),
+            stages: &[],
+        }));
+        let bytes = std::mem::take(&mut *written.lock().expect("no panic"));
+        String::from_utf8(bytes).expect("text")
+    };
+    let counts = |line: &str| -> Vec<Option<f64>> {
+        let counts = filters.iter().map(|filter| filter.count(line));
+        counts.map(|count| count.map(|(_, value)| value)).collect()
+    };
+    let plain = counts(line_of("cat.png").trim_end());
+    let mut seed = 403_usize;
+    for _ in 0..10_000 {
+        let mut key = String::new();
+        for _ in 0..=seed % 4 {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            key.push_str(&pieces[(seed >> 33) % pieces.len()]);
+        }
+        let line = line_of(&key);
+        let one = line.strip_suffix('\n').expect("a whole line");
+        assert!(!one.contains(['\n', '\r']), "{one}");
+        let json: Value = serde_json::from_str(one).expect("one JSON object");
+        assert_eq!(json["key"], key.as_str());
+        assert_eq!(counts(one), plain, "{key:?}");
+    }
 }
