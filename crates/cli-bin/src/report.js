@@ -39,12 +39,12 @@ function size(bytes) {
 
 function time(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  return milliseconds < 60000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${number(Math.round(milliseconds / 6000) / 10)} min`;
+  return milliseconds < 60000 ? `${(milliseconds / 1000).toFixed(milliseconds < 10000 ? 1 : 0)} s` : `${number(Math.round(milliseconds / 6000) / 10)} min`;
 }
 
 function percent(share) {
-  const value = share * 100;
-  return `${value.toFixed(Math.abs(value) < 10 ? 1 : 0).replace("-", "−")} %`;
+  const [value, far] = [share * 100, Math.abs(share * 100)];
+  return `${value.toFixed(far < 10 || (far > 99 && far < 100) ? 1 : 0).replace("-", "−")} %`;
 }
 
 // How many bytes fewer than the source, as a share of the source's: negative where it grew.
@@ -125,7 +125,7 @@ function showBytes() {
       make("th", { scope: "row" }, line.name), make("td", {}, number(line.count)), make("td", {}, size(line.bytes)),
       make("td", {}, line.of ? change(line.bytes, line.of) : ""), make("td", { className: "plot" }, bar));
   };
-  const heads = ["", "files", "bytes", "to source", ""].map((text) => make("th", { scope: "col" }, text));
+  const heads = ["", "files", "bytes", "to sources", ""].map((text) => make("th", { scope: "col" }, text));
   at("by-variant").append(make("thead", {}, make("tr", {}, ...heads)),
     make("tbody", {}, row({ name: "sources", count: sources.length, bytes: all }, "source"), ...lines.map((line) => row(line, ""))));
 }
@@ -220,16 +220,18 @@ function choose() {
   return keyed.map(([, source]) => source);
 }
 
-// The smallest file that is large enough to look at, or else the largest picture.
+// The smallest file that is large enough to look at, and shows it all unless that is too heavy for a thumbnail; where all
+// are smaller, the largest picture.
 function thumbnail(source) {
+  const light = (r) => isWhole(r) && r.bytes <= 65536;
   const enough = source.made.filter((rendition) => Math.max(rendition.width, rendition.height) >= 140);
   const by = (of) => (a, b) => of(a) - of(b);
-  return enough.sort(by((r) => r.bytes))[0] || [...source.made].sort(by((r) => -r.width * r.height))[0];
+  return enough.sort((a, b) => light(b) - light(a) || a.bytes - b.bytes)[0] || [...source.made].sort(by((r) => -r.width * r.height))[0];
 }
 
 function facts(source) {
   const parts = [];
-  if (source.format) parts.push(source.format, `${source.width} × ${source.height}`, `${megapixels(source).toFixed(1)} MP`);
+  if (source.format) parts.push(source.format, `${source.width} × ${source.height}`, `${megapixels(source) < 1 ? Number(megapixels(source).toPrecision(1)) : megapixels(source).toFixed(1)} MP`);
   if (source.frames) parts.push(`${source.frames} frames`);
   if (source.bytes !== undefined) parts.push(size(source.bytes));
   if (source.milliseconds !== undefined) parts.push(time(source.milliseconds));
@@ -447,6 +449,8 @@ function showCompare() {
     : "It is not known which part of the source this rendition shows: no box is drawn, and there is no slider.";
   note(words);
 
+  const isNew = !at("compare").open;
+  if (isNew) at("compare").showModal();
   const stage = at("stage");
   stage.className = `${view} ${data.unturned ? "unturned" : ""}`;
   if (view === "slider") {
@@ -462,6 +466,9 @@ function showCompare() {
     picture.onpointerdown = (event) => { picture.setPointerCapture(event.pointerId); slide(event); };
     picture.onpointermove = (event) => { if (event.buttons) slide(event); };
     stage.replaceChildren(picture);
+    at("slider").style.width = picture.style.width;
+    // At 1:1 the middle is seen first, where the slider is.
+    stage.scrollTo((stage.scrollWidth - stage.clientWidth) / 2, (stage.scrollHeight - stage.clientHeight) / 2);
     setSlider(at("slider").value);
   } else {
     const left = against === source ? box(source.width, source.height, 62) : box(against.width, against.height, 62);
@@ -477,10 +484,7 @@ function showCompare() {
   at("compare-facts").replaceChildren(make("p", {}, "Source: ", ...facts(source)), make("p", {}, `${variant.name}: ${parts.join(" · ")} · `,
     make("a", { href: rendition.href }, "open the file")), make("ul", { className: "warnings" }, ...warnings(source)));
   writeFragment();
-  if (!at("compare").open) {
-    at("compare").showModal();
-    (view === "slider" ? at("slider") : at("view")).focus();
-  }
+  if (isNew) (view === "slider" ? at("slider") : unplaced ? at("close") : at("view")).focus();
 }
 
 function setSlider(value) {

@@ -86,10 +86,7 @@ fn of_placement(placement: &Placement, source: (u32, u32), focus: Focus) -> Opti
             Some((f64::from(x) / 2.0, f64::from(y) / 2.0))
         }
     };
-    let canvas = (
-        f64::from(placement.canvas.0),
-        f64::from(placement.canvas.1),
-    );
+    let canvas = (f64::from(placement.canvas.0), f64::from(placement.canvas.1));
     Some(Shown {
         source: Part {
             left: crop.left / width,
