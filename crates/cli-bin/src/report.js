@@ -282,7 +282,7 @@ function row(source) {
     canOpen || source.renditions ? make("ul", { className: "renditions" }, ...source.renditions.map((rendition) => chip(source, rendition))) : null,
     source.message ? make("p", { className: "why" }, make("code", {}, source.stage ? `${source.stage}: ${source.code}` : source.code), ` ${source.message}`) : null);
   if (source.warnings) words.append(make("ul", { className: "warnings" }, ...warnings(source)));
-  return make("div", { className: `row ${source.outcome}`, role: "listitem" }, picture, words);
+  return make("div", { className: `row ${source.outcome}${thumb ? "" : " bare"}`, role: "listitem" }, picture, words);
 }
 
 // Rows come into being when they are about to be seen: a long list opens as fast as a short one.
