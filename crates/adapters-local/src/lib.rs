@@ -17,6 +17,7 @@ mod os_error;
 mod sidecar;
 mod store_lock;
 mod temporary;
+mod whole_file;
 
 pub use console_alerts::ConsoleAlerts;
 pub use etag::stamp;
@@ -24,3 +25,4 @@ pub use folder_store::FolderStore;
 pub use json_lines::JsonLines;
 pub use prometheus_text::PrometheusText;
 pub use walk::{Entry, Kind, Walk, walk};
+pub use whole_file::replace_file;

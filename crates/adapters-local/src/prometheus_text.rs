@@ -1,7 +1,6 @@
 //! A run's figures as Prometheus text, for the node exporter's textfile collector and its like.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use pixmill::ports::MetricSink;
@@ -11,6 +10,8 @@ use pixmill::signal::Signal;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
+
+use crate::whole_file::replace_file;
 
 /// Upper bounds of the buckets of `pixmill_processing_seconds`.
 const SECONDS: [f64; 12] = [
@@ -128,30 +129,7 @@ impl PrometheusText {
     /// Writes the counts to the file `path`, whole: a collector that reads meanwhile sees the old
     /// text or the new one.
     pub fn write(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let path = path.as_ref();
-        // A rename would replace `/dev/stdout` itself.
-        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            let words = format!("{} is not a regular file", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
-        }
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut new = std::ffi::OsString::from(".");
-        new.push(name);
-        // The collector reads only names that end in `.prom`.
-        new.push(format!(".{}.tmp", std::process::id()));
-        let new = path.with_file_name(new);
-        // A leftover of a killed process with our number is overwritten.
-        let options = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&new);
-        let written = options.and_then(|mut file| file.write_all(self.text().as_bytes()));
-        let placed = written.and_then(|()| fs::rename(&new, path));
-        if placed.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        placed
+        replace_file(path, self.text().as_bytes())
     }
 }
 
@@ -190,6 +168,8 @@ impl MetricSink for PrometheusText {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use std::time::Duration;
 
     use pixmill::error::{Error, Stage, StoreError, StoreErrorKind};

@@ -25,6 +25,7 @@ Exit codes:
 
 Examples:
   pixmill convert photos -o renditions
+  pixmill convert photos -o renditions --report renditions/index.html
   pixmill convert photos -o small --format webp --quality 80 --width 1600
   pixmill plan photos -o renditions
   pixmill inspect photo.jpg";
@@ -64,6 +65,10 @@ pub(crate) struct Convert {
     /// Write metrics to FILE in Prometheus' text format
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics: Option<PathBuf>,
+    /// Write a contact sheet to FILE: one HTML page to look at, with every picture beside its renditions, sizes, times,
+    /// warnings and failures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) page: Page,
     /// Close with an alert when more than this share of the pictures was rejected or failed

@@ -5,6 +5,7 @@ mod inputs;
 mod inspect;
 mod invoke;
 mod progress;
+mod report;
 mod run;
 
 use std::io::{self, Write};

@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 use crate::args::{Convert, Plan as PlanArgs, Work};
 use crate::inputs::{Inputs, collect, folds_case};
 use crate::progress::Progress;
+use crate::report::{Entry, Sheet};
 
 /// How a run ended; `main` makes an exit code of it.
 pub(crate) enum Ended {
@@ -220,15 +221,25 @@ fn plan_line(item: &Item) -> Value {
 pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let recipe = args.work.choice.load()?;
     if args.work.output.as_os_str() == "-" {
-        if args.work.json || args.page.html || args.metrics.is_some() {
-            bail!("-o - writes nothing but the rendition; leave out --json, --html and --metrics");
+        if args.work.json || args.page.html || args.metrics.is_some() || args.report.is_some() {
+            bail!(
+                "-o - writes nothing but the rendition; leave out --json, --html, --metrics and --report"
+            );
         }
         return convert_to_stdout(&args.work, &recipe);
     }
+    let sheet = args.report.as_ref();
+    let sheet = sheet.map(|file| Sheet::new(file, &args.work.output, &recipe));
+    let sheet = sheet.transpose()?;
     let interrupted = Arc::new(AtomicBool::new(false));
     tokio::spawn(watch_for_signals(interrupted.clone()));
 
-    let inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    let mut inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    if let Some(sheet) = &sheet {
+        // An older sheet among the pictures is no input, as no record of ours is.
+        let is_other = |path: &str| !sheet.is_own_file(Path::new(path));
+        inputs.candidates.retain(|found| is_other(&found.name));
+    }
     let budget = Budget::of(&args.work, inputs.candidates.len());
     let store = FolderStore::open_lazily(&args.work.output)?.durable(args.durable);
     store.clean_leftovers().await?;
@@ -246,6 +257,7 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
 
     let places = processor.recipe().output.clone();
     let mut report = Report::new(args, places, plan.items.len() + settled.len());
+    report.sheet = sheet;
     for (name, outcome) in settled {
         processor.settle(&name, None, &outcome);
         report.take(&Ran::settled(name, outcome))?;
@@ -260,7 +272,11 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         let written = metrics.write(path);
         written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
     }
+    let sheet = report.sheet.take();
     let (counts, deferred) = report.finish()?;
+    if let Some(sheet) = sheet {
+        sheet.write()?;
+    }
     if let Some(alert) = after_run(&counts, args.alert_above) {
         let sent = ConsoleAlerts::new(io::stderr()).send(&alert).await;
         sent.map_err(|error| anyhow::anyhow!("the alert can't be printed: {error}"))?;
@@ -305,6 +321,8 @@ struct Ran {
     /// Its key; none where it never got one.
     key: Option<String>,
     outcome: Outcome,
+    /// Its size, where it was looked at.
+    bytes: Option<u64>,
     milliseconds: u64,
 }
 
@@ -314,6 +332,7 @@ impl Ran {
             name,
             key: None,
             outcome,
+            bytes: None,
             milliseconds: 0,
         }
     }
@@ -335,18 +354,21 @@ fn carry_out<'a>(
         .map(move |item| {
             let memory = memory.clone();
             async move {
-                let began = Instant::now();
                 let name = item.candidate.name.clone();
                 let key = item.candidate.listed.key.clone();
+                let bytes = Some(item.candidate.listed.size);
                 let wanted = usize::try_from(item.memory_bytes / PIECE).unwrap_or(usize::MAX);
                 let wanted = u32::try_from(wanted.clamp(1, pieces)).unwrap_or(u32::MAX);
                 // The semaphore is never closed.
                 let _admitted = memory.acquire_many(wanted).await;
+                // Waiting for memory says nothing about this picture.
+                let began = Instant::now();
                 let outcome = one_item(processor, item, interrupted, progress).await;
                 Ran {
                     name,
                     key: Some(key),
                     outcome,
+                    bytes,
                     milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
                 }
             }
@@ -400,6 +422,8 @@ struct Report<'a> {
     places: Output,
     /// Elements for a page, by the inputs' names: printed in this order, whichever ended first.
     pictures: BTreeMap<String, String>,
+    /// The page of everything, where one is asked for.
+    sheet: Option<Sheet>,
     progress: Progress,
     counts: Counts,
     inputs: usize,
@@ -416,6 +440,7 @@ impl<'a> Report<'a> {
             args,
             places,
             pictures: BTreeMap::new(),
+            sheet: None,
             progress: Progress::new(inputs, args.quiet),
             counts: Counts::default(),
             inputs,
@@ -446,8 +471,8 @@ impl<'a> Report<'a> {
             line["path"] = json!(ran.name);
             writeln!(io::stdout().lock(), "{line}")?;
         }
-        if self.args.page.html {
-            self.take_picture(ran)?;
+        if self.args.page.html || self.sheet.is_some() {
+            self.take_for_pages(ran)?;
         }
         let name = shown(&ran.name);
         match &ran.outcome {
@@ -489,19 +514,37 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Keeps the element for a page, where there is something to show.
-    fn take_picture(&mut self, ran: &Ran) -> io::Result<()> {
+    /// Keeps what the page of `--html` and the contact sheet need of an input.
+    fn take_for_pages(&mut self, ran: &Ran) -> io::Result<()> {
         let read;
         let manifest = match (&ran.outcome, &ran.key) {
-            (Outcome::Done(done), _) => &done.manifest,
+            (Outcome::Done(done), _) => Some(&done.manifest),
             (Outcome::Unchanged, Some(key)) => {
                 let key = self.places.manifest_key(key);
                 let bytes = std::fs::read(self.args.work.output.join(&key))?;
                 read = Manifest::from_json(&key, &bytes).map_err(io::Error::other)?;
-                &read
+                Some(&read)
             }
-            _ => return Ok(()),
+            _ => None,
         };
+        if let Some(sheet) = &mut self.sheet {
+            let was_worked_on = !matches!(ran.outcome, Outcome::Unchanged | Outcome::Skipped(_));
+            sheet.add(&Entry {
+                name: &ran.name,
+                bytes: ran.bytes,
+                outcome: &ran.outcome,
+                manifest,
+                milliseconds: (was_worked_on && ran.key.is_some()).then_some(ran.milliseconds),
+            });
+        }
+        if let (true, Some(manifest)) = (self.args.page.html, manifest) {
+            self.take_picture(ran, manifest);
+        }
+        Ok(())
+    }
+
+    /// Keeps the element for a page, where there is something to show.
+    fn take_picture(&mut self, ran: &Ran, manifest: &Manifest) {
         let mut options = HtmlOptions::default();
         options.base.clone_from(&self.args.page.html_base);
         options.sizes.clone_from(&self.args.page.html_sizes);
@@ -513,7 +556,6 @@ impl<'a> Report<'a> {
                 "no rendition of {name} shows the whole picture, so there is no <picture> for it"
             ));
         }
-        Ok(())
     }
 
     fn finish(self) -> io::Result<(Counts, usize)> {

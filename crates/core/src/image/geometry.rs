@@ -276,7 +276,7 @@ fn proportional(side: u32, up: u32, down: u32) -> u32 {
 }
 
 /// Where the focus lies, left to right and top to bottom, in halves.
-fn focus_of(focus: Focus) -> (u8, u8) {
+pub(crate) fn focus_of(focus: Focus) -> (u8, u8) {
     match focus {
         // Entropy is looked for once there are pixels; until then, and without any, it is the center.
         Focus::Center | Focus::Entropy | Focus::Point(_) => (1, 1),

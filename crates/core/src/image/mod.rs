@@ -17,6 +17,7 @@ pub(crate) mod probe;
 pub(crate) mod profile;
 pub(crate) mod resize;
 pub(crate) mod scale;
+pub(crate) mod shown;
 pub(crate) mod sniff;
 pub(crate) mod xmp;
 
@@ -25,6 +26,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use probe::{ColorModel, Info};
+pub use shown::{Part, Shown, shown};
 pub use sniff::{Sniffed, sniff};
 
 /// What a file is, as its first bytes say; never its name.
