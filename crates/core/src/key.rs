@@ -160,6 +160,10 @@ impl KeyTemplate {
 
     /// Whether `key` could have come from this template, judged by the fixed text at its ends.
     pub fn could_have_made(&self, key: &str) -> bool {
+        // Its two ends are one.
+        if let [Part::Text(text)] = self.parts.as_slice() {
+            return key == text;
+        }
         let fixed = |part: Option<&Part>| match part {
             Some(Part::Text(text)) => text.clone(),
             _ => String::new(),
@@ -455,6 +459,14 @@ mod tests {
             let parsed: KeyTemplate = template.parse().expect("a good template");
             assert_eq!(parsed.keeps_sources_apart(), apart, "{template}");
         }
+    }
+
+    // Found by fuzzing.
+    #[test]
+    fn a_template_without_tokens_knows_the_one_key_that_it_makes() {
+        let template: KeyTemplate = "fai".parse().expect("a good template");
+        assert!(template.could_have_made("fai"));
+        assert!(!template.could_have_made("faifai") && !template.could_have_made("fa"));
     }
 
     #[test]
