@@ -86,7 +86,7 @@ enlarge = true
 name = \"kept\"
 format = \"jpeg\"
 width = 200
-if_larger = \"keep-original\"
+if_larger = \"original\"
 ",
 ];
 
