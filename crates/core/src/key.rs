@@ -169,7 +169,12 @@ impl KeyTemplate {
             _ => String::new(),
         };
         let (start, end) = (fixed(self.parts.first()), fixed(self.parts.last()));
-        key.len() > start.len() + end.len() && key.starts_with(&start) && key.ends_with(&end)
+        // A source at the root has no folder; every other token stands for something.
+        let is_dir_alone = |part: &Part| matches!(part, Part::Text(_) | Part::Token(Token::Dir));
+        let least = usize::from(!self.parts.iter().all(is_dir_alone));
+        key.len() >= start.len() + end.len() + least
+            && key.starts_with(&start)
+            && key.ends_with(&end)
     }
 
     /// Whether the template tells variants apart by name.
@@ -467,6 +472,16 @@ mod tests {
         let template: KeyTemplate = "fai".parse().expect("a good template");
         assert!(template.could_have_made("fai"));
         assert!(!template.could_have_made("faifai") && !template.could_have_made("fa"));
+    }
+
+    // Found by fuzzing.
+    #[test]
+    fn a_template_knows_the_key_of_a_source_without_a_folder() {
+        let template: KeyTemplate = "{dir}manifest.json".parse().expect("a good template");
+        assert!(template.could_have_made("manifest.json"));
+        assert!(template.could_have_made("trip/manifest.json"));
+        let template: KeyTemplate = "{path}/manifest.json".parse().expect("a good template");
+        assert!(!template.could_have_made("/manifest.json"));
     }
 
     #[test]
