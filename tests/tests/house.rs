@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
 /// Never part of what is shipped, so nothing that is shipped may need them.
 const BESIDE_THE_HOUSE: &[&str] = &[
     "pixmill-bench",
+    "pixmill-sbom",
     "pixmill-sweep",
     "pixmill-testkit",
     "pixmill-tests",
@@ -30,7 +31,12 @@ const BESIDE_THE_HOUSE: &[&str] = &[
 ];
 
 /// Nobody outside this repository can need them, so neither are their dependencies brought in.
-const NEVER_SHIPPED: &[&str] = &["pixmill-bench", "pixmill-sweep", "pixmill-tests"];
+const NEVER_SHIPPED: &[&str] = &[
+    "pixmill-bench",
+    "pixmill-sbom",
+    "pixmill-sweep",
+    "pixmill-tests",
+];
 
 /// It wraps C.
 const MAY_USE_UNSAFE: &str = "pixmill-codecs";
@@ -143,6 +149,14 @@ fn every_crate_takes_the_workspace_lints_and_only_codecs_loosens_unsafe() {
         }
     }
     assert_none("", &wrong);
+}
+
+#[test]
+fn every_block_that_is_not_checked_by_the_compiler_must_say_why_it_is_sound() {
+    let codecs = read_toml(Path::new("crates/codecs/Cargo.toml"));
+    let level = |table: &str, lint: &str| at(&codecs, &["lints", table, lint])?.as_str();
+    assert_eq!(level("clippy", "undocumented_unsafe_blocks"), Some("deny"));
+    assert_eq!(level("rust", "unsafe_op_in_unsafe_fn"), Some("deny"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod checks;
 mod cloud;
 mod conformance;
 mod deploy;
+mod fuzz;
 mod infra;
 mod machine;
 mod package;
@@ -12,6 +13,7 @@ mod python;
 mod rehearse;
 mod run;
 mod smoke;
+mod supply_chain;
 mod sweep;
 
 use std::env;
@@ -40,7 +42,9 @@ const TASKS: &[Task] = &[
     rehearse::TASK,
     cloud::TASK,
     sweep::TASK,
+    fuzz::TASK,
     bench::TASK,
+    supply_chain::TASK,
     package::TASK,
     deploy::DEPLOY,
     smoke::TASK,

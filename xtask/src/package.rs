@@ -25,6 +25,9 @@ Amazon Linux 2023 has (2.34), and packs it: the same binary gives the same zip, 
            the recipe to put beside the binary, as recipe.toml (without it: the default one). The function
            reads it if its variable RECIPE says `recipe.toml`
 
+Beside it lie THIRD-PARTY.md, the notices of everything that is linked into the binary, with the C libraries' own, and
+bootstrap.cdx.json, its bill of materials (CycloneDX).
+
 The zip's size and what is in it are the last line.",
     start,
 };
@@ -57,6 +60,14 @@ impl How {
             "arm64"
         } else {
             "x86-64"
+        }
+    }
+
+    fn triple(self) -> &'static str {
+        if self == Self::Arm64 {
+            "aarch64-unknown-linux-gnu"
+        } else {
+            "x86_64-unknown-linux-gnu"
         }
     }
 }
@@ -96,6 +107,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     let zip = folder.join("bootstrap.zip");
     fs::create_dir_all(&folder).map_err(|error| task(&format!("{}: {error}", folder.display())))?;
     pack(&zip, &binary, Path::new(&recipe), 9)?;
+    list_what_is_linked(&folder, how)?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |about| about.len());
     #[expect(clippy::cast_precision_loss, reason = "a size for people")]
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
@@ -123,6 +135,18 @@ pub(crate) fn pack(zip: &Path, binary: &Path, recipe: &Path, level: u8) -> Resul
     Err(task(
         "The zip could not be written: Python 3 is needed for it.",
     ))
+}
+
+/// The notices and the bill of materials, beside the zip.
+fn list_what_is_linked(folder: &Path, how: How) -> Result<(), Failure> {
+    machine::build(&["--bin", "pixmill-sbom"])?;
+    let here = env::current_exe().map_err(|error| task(&error.to_string()))?;
+    let program = format!("pixmill-sbom{}", env::consts::EXE_SUFFIX);
+    let mut list = Command::new(here.with_file_name(program));
+    if python::works(list.arg(folder).arg(how.triple())) {
+        return Ok(());
+    }
+    Err(task("What is linked could not be listed."))
 }
 
 fn task(words: &str) -> Failure {
@@ -238,7 +262,36 @@ fn newest_glibc(symbols: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::newest_glibc;
+    use std::env;
+    use std::fs;
+    use std::process;
+
+    use super::{newest_glibc, pack};
+
+    #[test]
+    fn the_same_binary_and_recipe_give_the_same_zip_byte_for_byte() {
+        let folder = env::temp_dir().join(format!("pixmill-package-{}", process::id()));
+        // Two places and two times of change.
+        let zips = ["one", "other"].map(|name| {
+            let place = folder.join(name);
+            fs::create_dir_all(&place).expect("a folder for the test");
+            let (binary, recipe) = (place.join(name), place.join("recipe.toml"));
+            fs::write(&binary, b"a program".repeat(1000)).expect("it can be written");
+            fs::write(&recipe, "version = 1").expect("it can be written");
+            let long_ago = std::time::SystemTime::UNIX_EPOCH;
+            let file = fs::File::options().write(true).open(&binary);
+            if name == "one" {
+                let file = file.expect("it is there");
+                file.set_modified(long_ago).expect("it has a time");
+            }
+            let zip = place.join("bootstrap.zip");
+            assert!(pack(&zip, &binary, &recipe, 9).is_ok());
+            fs::read(&zip).expect("it was written")
+        });
+        fs::remove_dir_all(&folder).expect("it is ours");
+        assert!(zips[0].starts_with(b"PK") && zips[0].len() < 9000);
+        assert_eq!(zips[0], zips[1]);
+    }
 
     #[test]
     fn the_newest_glibc_is_found_by_number_and_not_by_text() {

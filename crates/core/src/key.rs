@@ -160,12 +160,21 @@ impl KeyTemplate {
 
     /// Whether `key` could have come from this template, judged by the fixed text at its ends.
     pub fn could_have_made(&self, key: &str) -> bool {
+        // Its two ends are one.
+        if let [Part::Text(text)] = self.parts.as_slice() {
+            return key == text;
+        }
         let fixed = |part: Option<&Part>| match part {
             Some(Part::Text(text)) => text.clone(),
             _ => String::new(),
         };
         let (start, end) = (fixed(self.parts.first()), fixed(self.parts.last()));
-        key.len() > start.len() + end.len() && key.starts_with(&start) && key.ends_with(&end)
+        // A source at the root has no folder; every other token stands for something.
+        let is_dir_alone = |part: &Part| matches!(part, Part::Text(_) | Part::Token(Token::Dir));
+        let least = usize::from(!self.parts.iter().all(is_dir_alone));
+        key.len() >= start.len() + end.len() + least
+            && key.starts_with(&start)
+            && key.ends_with(&end)
     }
 
     /// Whether the template tells variants apart by name.
@@ -455,6 +464,24 @@ mod tests {
             let parsed: KeyTemplate = template.parse().expect("a good template");
             assert_eq!(parsed.keeps_sources_apart(), apart, "{template}");
         }
+    }
+
+    // Found by fuzzing.
+    #[test]
+    fn a_template_without_tokens_knows_the_one_key_that_it_makes() {
+        let template: KeyTemplate = "fai".parse().expect("a good template");
+        assert!(template.could_have_made("fai"));
+        assert!(!template.could_have_made("faifai") && !template.could_have_made("fa"));
+    }
+
+    // Found by fuzzing.
+    #[test]
+    fn a_template_knows_the_key_of_a_source_without_a_folder() {
+        let template: KeyTemplate = "{dir}manifest.json".parse().expect("a good template");
+        assert!(template.could_have_made("manifest.json"));
+        assert!(template.could_have_made("trip/manifest.json"));
+        let template: KeyTemplate = "{path}/manifest.json".parse().expect("a good template");
+        assert!(!template.could_have_made("/manifest.json"));
     }
 
     #[test]

@@ -1,0 +1,163 @@
+//! `cargo xtask fuzz`: libFuzzer on everything that reads what strangers wrote.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::machine::{self, cargo, is_there};
+use crate::{Failure, Task};
+
+pub(crate) const TASK: Task = Task {
+    name: "fuzz",
+    about: "Feed what libFuzzer makes up to everything that reads strangers' bytes",
+    usage: " [TARGET]... [--seconds N]",
+    details: "\
+Runs each target for N seconds (120), one after the other, with at most 512 MB of memory and 5 s for one input. Without
+names, every one: probe, decode-jpeg, -png, -webp, -gif, -bmp, -tiff, -ico, -pnm, -qoi, render, recipe, event, key, manifest.
+
+Seeds are drawn in code; what grows from them is kept in fuzz/corpus, and what fails in fuzz/artifacts: the words
+that libFuzzer ends with say how to repeat it. A panic is a failure here, also one that rendering would fence in.
+Takes cargo-fuzz, and a C++ compiler for libFuzzer; the Rust of the build will do, be it stable.",
+    start,
+};
+
+/// Each with a corpus of its own.
+const TARGETS: [&str; 15] = [
+    "probe",
+    "decode-jpeg",
+    "decode-png",
+    "decode-webp",
+    "decode-gif",
+    "decode-bmp",
+    "decode-tiff",
+    "decode-ico",
+    "decode-pnm",
+    "decode-qoi",
+    "render",
+    "recipe",
+    "event",
+    "key",
+    "manifest",
+];
+
+/// Longer inputs find nothing that shorter ones don't, and take longer.
+const LONGEST: u32 = 16_384;
+
+struct Wish {
+    targets: Vec<&'static str>,
+    seconds: u32,
+}
+
+fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
+    let wish = read(words)?;
+    machine::get_ready()?;
+    if !is_there("cargo-fuzz") {
+        let how = "cargo-fuzz is not installed. This installs it:\n\n  cargo install cargo-fuzz\n";
+        return Err(Failure::Task(how.to_owned()));
+    }
+    let corpus = Path::new("fuzz/corpus");
+    let mut seeds = cargo();
+    seeds.args(["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
+    seeds.args(["--example", "seeds", "--"]).arg(corpus);
+    must_work(&mut seeds, "the seeds could not be written")?;
+    for target in wish.targets {
+        eprintln!("\n{target}, {} s", wish.seconds);
+        must_work(&mut run(target, wish.seconds, corpus), target)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
+    let mut wish = Wish {
+        targets: Vec::new(),
+        seconds: 120,
+    };
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        if word == "--seconds" {
+            let number = words.next().and_then(|word| word.to_str()?.parse().ok());
+            let missing = || Failure::Usage("--seconds takes a number of seconds.".to_owned());
+            wish.seconds = number.filter(|seconds| *seconds > 0).ok_or_else(missing)?;
+        } else if let Some(target) = TARGETS.iter().find(|target| word == **target) {
+            wish.targets.push(target);
+        } else {
+            let word = word.to_string_lossy();
+            return Err(Failure::Usage(format!("There is no target '{word}'.")));
+        }
+    }
+    if wish.targets.is_empty() {
+        wish.targets = TARGETS.to_vec();
+    }
+    Ok(wish)
+}
+
+/// The decoders share one program: the format is what the variable says.
+fn run(target: &str, seconds: u32, corpus: &Path) -> Command {
+    let (program, format) = match target.split_once('-') {
+        Some((program, format)) => (program, Some(format)),
+        None => (target, None),
+    };
+    let mut command = cargo();
+    // Without a sanitizer stable Rust will do; it would see little: the C libraries are not instrumented.
+    command.args(["fuzz", "run", "--sanitizer", "none", program]);
+    command.arg(corpus.join(target)).arg("--");
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-max_len={LONGEST}"));
+    command.args(["-rss_limit_mb=512", "-timeout=5", "-print_final_stats=1"]);
+    command.envs(format.map(|format| ("PIXMILL_FUZZ_FORMAT", format)));
+    command
+}
+
+fn must_work(command: &mut Command, what: &str) -> Result<(), Failure> {
+    let status = command.stdin(Stdio::null()).stdout(io::stderr()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(Failure::Task(format!("\nFailed: {what}."))),
+        Err(error) => Err(Failure::Task(format!(
+            "cargo could not be started: {error}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{TARGETS, read, run};
+
+    #[test]
+    fn a_decoder_is_one_program_with_a_format_and_a_corpus_of_its_own() {
+        let command = run("decode-png", 7, Path::new("corpus"));
+        let words: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        assert!(words.contains(&"decode".into()) && words.contains(&"corpus/decode-png".into()));
+        assert!(words.contains(&"-max_total_time=7".into()));
+        assert!(
+            command
+                .get_envs()
+                .any(|(_, format)| format == Some("png".as_ref()))
+        );
+        assert_eq!(
+            run("key", 7, Path::new("corpus"))
+                .get_envs()
+                .filter(|(_, v)| v.is_some())
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn without_names_every_target_is_meant_and_what_is_none_is_refused() {
+        let targets = |words: &[&str]| {
+            let words = words.iter().map(Into::into).collect();
+            read(words).ok().map(|wish| wish.targets)
+        };
+        assert_eq!(targets(&[]), Some(TARGETS.to_vec()));
+        assert_eq!(targets(&["key", "--seconds", "5"]), Some(vec!["key"]));
+        assert_eq!(targets(&["keys"]), None);
+        assert_eq!(targets(&["--seconds", "0"]), None);
+    }
+}
