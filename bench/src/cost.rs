@@ -4,7 +4,7 @@
 pub(crate) const MEMORY_MB: f64 = 1769.0;
 /// Where the prices are from.
 pub(crate) const SOURCE: &str =
-    "aws.amazon.com/lambda/pricing, US East (N. Virginia), first tier, May 2026";
+    "as listed for US East (N. Virginia), first tier, in May 2026; look at AWS's page for today's";
 /// Dollars for a GB of memory, a second long.
 pub(crate) const X86_64: f64 = 0.000_016_666_7;
 /// The same on arm64.
