@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Cause, Error, Stage};
-use crate::image::{Format, Info, Sniffed};
+use crate::image::{Format, Info, Sniffed, WarningCode};
 use crate::manifest::{FailureRecord, Manifest, State};
 use crate::outcome::SkipReason;
 use crate::ports::{BlobStore, Listed};
@@ -185,6 +185,8 @@ struct Found {
     same_content: bool,
     /// The point that was given with the source, where it could decide.
     focus_point: Option<FocusPoint>,
+    /// Whether something was given that is no point.
+    unusable_point: bool,
 }
 
 impl Processor {
@@ -276,6 +278,7 @@ impl Processor {
             && let Ok(head) = candidate.sources.head(&source.key).await
         {
             let point = self.recipe.focus_point(&head.metadata);
+            found.unusable_point = matches!(point, Some(Err(_)));
             found.focus_point = point.and_then(Result::ok);
         }
         Ok(found)
@@ -384,7 +387,8 @@ impl Processor {
                 refresh: !is_same_object(manifest, source)
                     || manifest.recipe.revision != self.recipe.revision
                     || manifest.replaced_by.is_some()
-                    || found.failure.is_some(),
+                    || found.failure.is_some()
+                    || warns_of_point(manifest) != found.unusable_point,
             },
         }
     }
@@ -423,6 +427,11 @@ impl Processor {
         }
         item
     }
+}
+
+fn warns_of_point(manifest: &Manifest) -> bool {
+    let mut codes = manifest.warnings.iter().map(|warning| warning.code);
+    codes.any(|code| code == WarningCode::FocusPointUnusable)
 }
 
 fn is_same_object(manifest: &Manifest, source: &Listed) -> bool {

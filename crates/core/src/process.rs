@@ -38,7 +38,7 @@ use crate::manifest::{
 };
 use crate::outcome::{Done, Outcome, SkipReason};
 use crate::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed, MetricSink};
-use crate::recipe::{FOCUS_POINT, Recipe, Variant};
+use crate::recipe::{FOCUS_POINT, FocusPoint, Recipe, Variant};
 use crate::render::{
     Made, RENDER_REVISION, RenderOptions, RenditionResult, Renditions, Stop, engine, hold_to,
     probe, render_variants,
@@ -454,7 +454,8 @@ impl Processor {
         let own = self.around_point_of(&head);
         let records = own.still_good(good, before, &good.source.sha256);
         if !own.is_all_there(good, &records) {
-            return Ok(None);
+            // What this recipe asks for beyond it may have been refused already.
+            return self.failed_before(job).await;
         }
         memory.image_size = Some(head.size);
         own.confirm_unchanged(job, before, good, &head)
@@ -663,6 +664,7 @@ impl Processor {
                 revision: self.recipe.revision,
             },
             replaced_by: None,
+            warnings: told_of_point(manifest.warnings.clone(), self.point_warning(source)),
             ..manifest.clone()
         };
         fresh.store.source = Some(object_record(job, source, Some(manifest)));
@@ -703,6 +705,8 @@ impl Processor {
         if todo.is_empty() {
             return Ok(None);
         }
+        hold_to(&self.recipe, &self.point_warning(&source.head))
+            .map_err(|error| Error::new(Stage::Fetch, error))?;
         let digest = |variant| self.recipe.variant_digest(variant);
         let digests: Vec<_> = todo.iter().map(digest).collect();
         if let Some((sha256, made, renditions)) = &memory.rendered
@@ -711,7 +715,6 @@ impl Processor {
         {
             return Ok(Some(renditions.clone()));
         }
-        let unusable = self.unusable_point(&source.head)?;
         let (bytes, recipe) = (source.bytes.clone(), self.recipe.clone());
         let options = RenderOptions {
             threads: self.options.threads,
@@ -719,13 +722,12 @@ impl Processor {
             memory: self.options.memory,
             speed: self.options.speed,
         };
-        let mut renditions = self
+        let renditions = self
             .run(move || {
                 let todo: Vec<_> = todo.iter().collect();
                 render_variants(&bytes, &recipe, &todo, &options)
             })
             .await??;
-        renditions.warnings.extend(unusable);
         for (stage, time) in &renditions.stages {
             memory.spent(*stage, *time);
         }
@@ -734,18 +736,19 @@ impl Processor {
         Ok(Some(renditions))
     }
 
+    /// The point that was given with a source.
+    fn given_point(&self, source: &Head) -> Option<FocusPoint> {
+        self.recipe.focus_point(&source.metadata)?.ok()
+    }
+
     /// What is wrong with the point that was given with a source, if anything.
-    fn unusable_point(&self, source: &Head) -> Result<Option<Warning>, Error> {
-        let Some(Err(why)) = self.recipe.focus_point(&source.metadata) else {
-            return Ok(None);
-        };
-        let warning = Warning {
+    fn point_warning(&self, source: &Head) -> Option<Warning> {
+        let why = self.recipe.focus_point(&source.metadata)?.err()?;
+        Some(Warning {
             code: WarningCode::FocusPointUnusable,
             detail: format!("the source's {FOCUS_POINT} can't be read: {why}"),
             variant: None,
-        };
-        hold_to(&self.recipe, [&warning]).map_err(|error| Error::new(Stage::Fetch, error))?;
-        Ok(Some(warning))
+        })
     }
 
     /// Steps 4 to 7.
@@ -878,16 +881,16 @@ impl Processor {
                 State::Complete
             },
             source: match (rendered, old) {
-                (None, Some(old)) => old.source.clone(),
+                (None, Some(old)) => SourceRecord {
+                    focus_point: self.given_point(&source.head),
+                    ..old.source.clone()
+                },
                 (Some(renditions), old) => {
                     let known = old.filter(|old| old.source.sha256 == source.sha256);
                     let known = known.and_then(|old| old.source.placeholder.clone());
                     SourceRecord {
                         placeholder: renditions.placeholder.clone().or(known),
-                        focus_point: self
-                            .recipe
-                            .focus_point(&source.head.metadata)
-                            .and_then(Result::ok),
+                        focus_point: self.given_point(&source.head),
                         ..source_record(job, source, &renditions.info)
                     }
                 }
@@ -897,7 +900,10 @@ impl Processor {
                 revision: self.recipe.revision,
             },
             engine: engine(),
-            warnings: merge_warnings(old, rendered, &tried, &self.recipe),
+            warnings: told_of_point(
+                merge_warnings(old, rendered, &tried, &self.recipe),
+                self.point_warning(&source.head),
+            ),
             variants,
             pending: Vec::new(),
             replacing_for: None,
@@ -1034,8 +1040,16 @@ impl Processor {
         source: Option<&Source>,
         error: Error,
     ) -> Result<Pass, Error> {
-        if matches!(error.cause(), Cause::Name(_)) {
+        let leaves_no_record = match error.cause() {
             // The names are the trouble, not the picture.
+            Cause::Name(_) => true,
+            // What is wrong lies beside the picture, and setting it right changes no etag.
+            Cause::Image(ImageError::LossRefused { loss, .. }) => {
+                *loss == WarningCode::FocusPointUnusable.word()
+            }
+            _ => false,
+        };
+        if leaves_no_record {
             return Err(error);
         }
         let failed_key = self.recipe.output.failed_key(&job.source);
@@ -1331,6 +1345,16 @@ fn source_record(job: &Job, source: &Source, info: &Info) -> SourceRecord {
     }
 }
 
+/// `warnings` with what is to be said of the source's point as it is now: it can change without
+/// anything having to be made again.
+fn told_of_point(mut warnings: Vec<Warning>, now: Option<Warning>) -> Vec<Warning> {
+    warnings.retain(|warning| warning.code != WarningCode::FocusPointUnusable);
+    // The last of those that concern the whole picture.
+    let of_all = warnings.iter().take_while(|w| w.variant.is_none()).count();
+    warnings.splice(of_all..of_all, now);
+    warnings
+}
+
 /// Warnings of what was made now, and those of the records that were kept.
 fn merge_warnings(
     old: Option<&Manifest>,
@@ -1338,7 +1362,9 @@ fn merge_warnings(
     names: &[String],
     recipe: &Recipe,
 ) -> Vec<Warning> {
-    let is_new = |w: &Warning| w.variant.as_ref().is_none_or(|v| names.contains(v));
+    // Where nothing was decoded, nothing was found out about the whole picture.
+    let decoded = rendered.is_some_and(|r| r.placeholder.is_some());
+    let is_new = |w: &Warning| w.variant.as_ref().map_or(decoded, |v| names.contains(v));
     let is_asked = |w: &Warning| {
         let variant = w.variant.as_ref();
         variant.is_none_or(|name| recipe.variants.iter().any(|v| v.name == *name))

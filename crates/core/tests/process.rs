@@ -17,7 +17,7 @@ use pixmill::process::{Foreign, MARKER, ProcessOptions, Processor};
 use pixmill::recipe::{FOCUS_POINT, Recipe};
 use pixmill::render::Stop;
 use pixmill_testkit::faulty_store::{Fault, FaultyStore};
-use pixmill_testkit::pictures::{decoded, photo};
+use pixmill_testkit::pictures::{Png, decoded, photo};
 
 const RECIPE: &str = "
 version = 1
@@ -630,8 +630,14 @@ fn a_point_that_is_none_is_a_warning_or_where_the_recipe_is_strict_a_rejection()
     };
     assert_eq!(done.manifest.warning_words(), ["focus-point-unusable"]);
     assert!(done.manifest.warnings[0].detail.contains("\"left\""));
+    let again = process_with_point(&store, COVERING, Some("left"));
+    assert_eq!(again.word(), "unchanged");
     let strict = format!("strict = [\"focus-point-unusable\"]\n{COVERING}");
-    let outcome = process_with_point(&MemoryStore::new(), &strict, Some("left"));
+    let store = MemoryStore::new();
+    let outcome = process_with_point(&store, &strict, Some("left"));
+    // Set right, it is done, although the picture and its etag are the same.
+    let mended = process_with_point(&store, &strict, Some("0,0"));
+    assert_eq!(mended.word(), "done", "{mended:?}");
     assert_eq!(
         (outcome.word(), outcome.code()),
         ("rejected", Some("loss-refused"))
@@ -667,5 +673,48 @@ fn a_plan_sees_that_a_point_was_moved() {
         let plan = processor.plan(vec![candidate], false).now_or_never();
         let plan = plan.expect("nothing waits here").expect("a plan");
         assert_eq!(plan.items[0].action.word(), word, "{point}");
+    }
+}
+
+#[test]
+fn what_a_manifest_says_of_a_point_is_what_holds_now_whatever_was_before() {
+    let store = MemoryStore::new();
+    let words = |store: &MemoryStore| {
+        let key = "a.png/manifest.json";
+        let manifest = store.read(key).expect("a manifest");
+        let manifest = Manifest::from_json(key, &manifest.bytes).expect("a good manifest");
+        manifest.warning_words()
+    };
+    for (point, outcome, told) in [
+        (None, "done", &[][..]),
+        (Some("abc"), "unchanged", &["focus-point-unusable"]),
+        (None, "unchanged", &[]),
+        (Some("0,0"), "done", &[]),
+        (Some("abc"), "done", &["focus-point-unusable"]),
+    ] {
+        let found = process_with_point(&store, COVERING, point);
+        assert_eq!(found.word(), outcome, "{point:?}");
+        assert_eq!(words(&store), told, "{point:?}");
+    }
+}
+
+#[test]
+fn what_was_told_of_the_whole_picture_stays_told_where_nothing_is_decoded() {
+    let world = World::new();
+    let deep = Png::new(400, 300, 16, 0).rows(std::iter::repeat_n(&[7_u8; 800][..], 300));
+    world.sources.inner().insert("a.png", deep.clone());
+    let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+    let mut alone = recipe.clone();
+    alone.variants.truncate(1);
+    let info = pixmill::render::probe(&deep).expect("a good header");
+    let needed = pixmill::render::predict(&info, deep.len() as u64, &alone, 1);
+    let short = || ProcessOptions {
+        memory: Some(needed.memory_bytes),
+        ..ProcessOptions::default()
+    };
+    for _ in 0..3 {
+        world.process_with(&Job::new("a.png"), short());
+        let words = world.manifest("a.png").warning_words();
+        assert_eq!(words, ["depth-reduced", "variant-deferred"]);
     }
 }

@@ -537,6 +537,18 @@ fn a_wish_to_stop_ends_an_animation_and_what_is_optional_is_put_off_at_the_deadl
         RenditionResult::Deferred(_)
     ));
     assert!(decoded(made(&rendered, "jpeg")).width == 400);
+
+    // Where nothing may be put off, a deadline that nobody foresaw is a matter of time, and of no loss.
+    let mut strict = optional.clone();
+    strict.strict = vec![WarningCode::VariantDeferred];
+    let hopeful = RenderOptions {
+        stop: Stop::at(Instant::now() + Duration::from_millis(40)),
+        speed: 1e9,
+        ..RenderOptions::default()
+    };
+    if let Err(error) = render_variants(&source, &strict, &variants, &hopeful) {
+        assert!(error.is_transient(), "{error}");
+    }
 }
 
 #[test]

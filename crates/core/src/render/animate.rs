@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Output, Plan, RenderOptions, Shares, Source, deferred, draw, parallel, settle};
+use super::{
+    Output, Plan, RenderOptions, Shares, Source, deferred, draw, may_be_put_off, parallel, settle,
+};
 use crate::error::{ImageError, Stage};
 use crate::image::decode::frames::{self, Frame, Frames};
 use crate::image::decode::{self, Decoded, Header, Wanted};
@@ -281,7 +283,9 @@ pub(super) fn all_frames(
         let encoded = track.file.and_then(|file| file.finish(plan.variant));
         let output = match encoded {
             Ok(encoded) => Ok(settle(source, plan, encoded, false, Vec::new())),
-            Err(ImageError::Stopped) if !plan.variant.required && options.stop.is_out_of_time() => {
+            Err(ImageError::Stopped)
+                if may_be_put_off(plan.variant, source.recipe) && options.stop.is_out_of_time() =>
+            {
                 let why = "the deadline came while it was being made";
                 Ok(deferred(plan.variant, why.to_owned()))
             }
@@ -360,7 +364,8 @@ fn one_frame(
     for track in tracks {
         let track = locked(track);
         if let Err(error) = &track.file
-            && (plans[track.plan].variant.required || *error != ImageError::Stopped)
+            && (!may_be_put_off(plans[track.plan].variant, source.recipe)
+                || *error != ImageError::Stopped)
         {
             return Err(error.clone());
         }
