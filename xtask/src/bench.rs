@@ -69,13 +69,7 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
             .arg("--without")
             .arg(format!("pyvips and Pillow are not measured: {why}")),
     };
-    let status = command
-        .args(words)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| Failure::Task(format!("The benchmark could not be started: {error}")))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    machine::run(command.args(words))
 }
 
 /// sharp and its script in a folder of their own; or why not.

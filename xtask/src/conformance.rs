@@ -3,10 +3,10 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use crate::machine::{self, is_there};
-use crate::{Failure, Task, python, run};
+use crate::{Failure, Task, python};
 
 pub(crate) const TASK: Task = Task {
     name: "conformance",
@@ -43,18 +43,10 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     } else {
         machine::get_ready()?;
         machine::build(&["--bin", "pixmill"])?;
-        run::pixmill()?
+        machine::built("pixmill")?
     };
     let mut compare = program()?;
-    let status = compare
-        .arg("--pixmill")
-        .arg(pixmill)
-        .args(words)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| Failure::Task(format!("Python could not be started: {error}")))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    machine::run(compare.arg("--pixmill").arg(pixmill).args(words))
 }
 
 /// As a part of `cargo xtask test`: that the comparer notices what it is there for.

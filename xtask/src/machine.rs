@@ -2,8 +2,8 @@
 
 use std::env;
 use std::io;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 
 use crate::Failure;
 
@@ -86,6 +86,26 @@ pub(crate) fn build(what: &[&str]) -> Result<(), Failure> {
     } else {
         Err(Failure::Task("It could not be built.".to_owned()))
     }
+}
+
+/// The program of this name, which [`build`] has put beside this one: both are of one profile.
+pub(crate) fn built(name: &str) -> Result<PathBuf, Failure> {
+    let here = env::current_exe()
+        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
+    Ok(here.with_file_name(format!("{name}{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Runs `command` to its end, in the foreground, and gives back its exit code.
+pub(crate) fn run(command: &mut Command) -> Result<ExitCode, Failure> {
+    let program = command.get_program().to_owned();
+    let status = command.stdin(Stdio::null()).status().map_err(|error| {
+        Failure::Task(format!(
+            "{} could not be started: {error}",
+            program.display()
+        ))
+    })?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Makes sure that the build can work, or says what the person has to do first.

@@ -140,9 +140,7 @@ pub(crate) fn pack(zip: &Path, binary: &Path, recipe: &Path, level: u8) -> Resul
 /// The notices and the bill of materials, beside the zip.
 fn list_what_is_linked(folder: &Path, how: How) -> Result<(), Failure> {
     machine::build(&["--bin", "pixmill-sbom"])?;
-    let here = env::current_exe().map_err(|error| task(&error.to_string()))?;
-    let program = format!("pixmill-sbom{}", env::consts::EXE_SUFFIX);
-    let mut list = Command::new(here.with_file_name(program));
+    let mut list = Command::new(machine::built("pixmill-sbom")?);
     if python::works(list.arg(folder).arg(how.triple())) {
         return Ok(());
     }

@@ -1,8 +1,7 @@
 //! `cargo xtask rehearse`: alarms on a virtual clock.
 
-use std::env;
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use crate::machine;
 use crate::{Failure, Task};
@@ -23,14 +22,5 @@ With --dashboard, each scene's dashboard is drawn as a page into that folder.",
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::get_ready()?;
     machine::build(&["--bins"])?;
-    let here = env::current_exe()
-        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
-    let rehearse = format!("rehearse{}", env::consts::EXE_SUFFIX);
-    let status = Command::new(here.with_file_name(rehearse))
-        .args(words)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| Failure::Task(format!("The rehearsal could not be started: {error}")))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    machine::run(Command::new(machine::built("rehearse")?).args(words))
 }

@@ -1,8 +1,6 @@
 //! `cargo xtask run`: from a fresh clone to a picture, in one command.
 
-use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use crate::machine;
@@ -37,16 +35,9 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::get_ready()?;
 
     machine::build(&["--bin", "pixmill"])?;
-    let mut command = Command::new(pixmill()?);
+    let mut command = Command::new(machine::built("pixmill")?);
     command.args(words);
     become_it(command)
-}
-
-/// The command lies beside this program: cargo has built both, in the same profile.
-pub(crate) fn pixmill() -> Result<PathBuf, Failure> {
-    let here = env::current_exe()
-        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
-    Ok(here.with_file_name(format!("pixmill{}", env::consts::EXE_SUFFIX)))
 }
 
 /// Turns this process into the command, so that Ctrl-C and kill reach `pixmill` itself and nobody

@@ -1,8 +1,7 @@
 //! `cargo xtask sweep`: the command over every file of a folder.
 
-use std::env;
 use std::ffi::OsString;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use crate::machine;
 use crate::{Failure, Task};
@@ -22,16 +21,10 @@ there is one. For folders of odd files: the more hostile, the better.",
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::get_ready()?;
     machine::build(&["--bin", "pixmill", "--bin", "pixmill-sweep"])?;
-    let here = env::current_exe()
-        .map_err(|error| Failure::Task(format!("This program cannot find itself: {error}")))?;
-    let program = |name: &str| format!("{name}{}", env::consts::EXE_SUFFIX);
-    let status = Command::new(here.with_file_name(program("pixmill-sweep")))
-        .arg("--program")
-        .arg(here.with_file_name(program("pixmill")))
-        .args(words)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| Failure::Task(format!("The sweep could not be started: {error}")))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    machine::run(
+        Command::new(machine::built("pixmill-sweep")?)
+            .arg("--program")
+            .arg(machine::built("pixmill")?)
+            .args(words),
+    )
 }
