@@ -183,10 +183,8 @@ struct Found {
     failure: Option<FailureRecord>,
     /// The store's etag differs from the manifest's, and yet the content is the same.
     same_content: bool,
-    /// The point that was given with the source, where it could decide.
-    focus_point: Option<FocusPoint>,
-    /// Whether something was given that is no point.
-    unusable_point: bool,
+    /// The point that was given with the source, where it could decide, or why it is none.
+    point: Option<Result<FocusPoint, String>>,
 }
 
 impl Processor {
@@ -277,9 +275,7 @@ impl Processor {
             // Whatever is wrong with it will be said where it is processed.
             && let Ok(head) = candidate.sources.head(&source.key).await
         {
-            let point = self.recipe.focus_point(&head.metadata);
-            found.unusable_point = matches!(point, Some(Err(_)));
-            found.focus_point = point.and_then(Result::ok);
+            found.point = self.recipe.focus_point(&head.metadata);
         }
         Ok(found)
     }
@@ -379,7 +375,8 @@ impl Processor {
             return Action::Skip(SkipReason::NewerWork);
         }
         let same_source = is_same_object(manifest, source) || found.same_content;
-        let around = found.focus_point.map(|point| self.recipe.around(point));
+        let point = found.point.as_ref().and_then(|point| point.as_ref().ok());
+        let around = point.map(|point| self.recipe.around(*point));
         let recipe = around.as_ref().unwrap_or(&self.recipe);
         match why_update(recipe, manifest, same_source, listing) {
             Some(reason) => Action::Update(reason),
@@ -388,7 +385,7 @@ impl Processor {
                     || manifest.recipe.revision != self.recipe.revision
                     || manifest.replaced_by.is_some()
                     || found.failure.is_some()
-                    || warns_of_point(manifest) != found.unusable_point,
+                    || warns_of_point(manifest) != matches!(found.point, Some(Err(_))),
             },
         }
     }

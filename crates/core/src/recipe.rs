@@ -875,9 +875,8 @@ impl Recipe {
     /// The recipe for a source with this point.
     pub(crate) fn around(&self, point: FocusPoint) -> Self {
         let mut recipe = self.clone();
-        let covering = recipe.variants.iter_mut();
-        for variant in covering.filter(|v| v.fit == Fit::Cover) {
-            variant.focus = Focus::Point(point);
+        for variant in &mut recipe.variants {
+            variant.turn_to(point);
         }
         recipe
     }
@@ -905,6 +904,13 @@ const MAX_WIDTHS: usize = 16;
 pub const DEFAULT_QUALITY: u8 = 80;
 
 impl Variant {
+    /// A point that was given with the source wins over the focus, where the picture is cropped.
+    pub(crate) fn turn_to(&mut self, point: FocusPoint) {
+        if self.fit == Fit::Cover {
+            self.focus = Focus::Point(point);
+        }
+    }
+
     /// A variant with everything else at its default. [`Recipe::check`] checks the name.
     pub fn new(name: impl Into<String>, format: OutputFormat) -> Self {
         Self {

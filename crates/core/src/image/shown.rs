@@ -2,7 +2,7 @@
 
 use super::geometry::{Placement, focus_of, place};
 use crate::manifest::{RenditionRecord, SourceRecord};
-use crate::recipe::{Fit, Focus, OrientationRule, Recipe, Variant};
+use crate::recipe::{Focus, OrientationRule, Recipe, Variant};
 
 /// A part of a picture, in shares of its width and height: the whole is 0, 0, 1, 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,8 +50,8 @@ pub fn shown(
     rendition: &RenditionRecord,
 ) -> Option<Shown> {
     let mut variant = variant.clone();
-    if let (Some(point), Fit::Cover) = (source.focus_point, variant.fit) {
-        variant.focus = Focus::Point(point);
+    if let Some(point) = source.focus_point {
+        variant.turn_to(point);
     }
     let upright = (source.width, source.height);
     let mut ways = vec![upright];
@@ -108,7 +108,7 @@ fn of_placement(placement: &Placement, source: (u32, u32), focus: Focus) -> Opti
 mod tests {
     use super::*;
     use crate::image::Format;
-    use crate::recipe::OutputFormat;
+    use crate::recipe::{Fit, OutputFormat};
 
     fn source(width: u32, height: u32) -> SourceRecord {
         SourceRecord {
