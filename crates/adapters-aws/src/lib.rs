@@ -75,6 +75,7 @@ mod s3_error;
 mod sdk_error;
 
 pub use aws_config::SdkConfig;
+pub use aws_sdk_s3::Client as S3Client;
 pub use client::{Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client};
 pub use cloudwatch_metrics::CloudWatchMetrics;
 pub use embedded_metrics::EmbeddedMetrics;

@@ -1,5 +1,6 @@
 //! A folder as a blob store.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -47,7 +48,8 @@ const FOLDER_ATTEMPTS: u32 = 1000;
 /// - Etags are weak: size and modification time. Two puts always differ; but a file changed in
 ///   place by others, within one tick of their clock and with its size kept, looks unchanged.
 /// - Content type, cache control and metadata are dropped; there are no versions. Of metadata only a
-///   focus point can be given: `cat.jpg.focus-point`, a file beside `cat.jpg`, holds it.
+///   focus point can be given: `cat.jpg.focus-point`, a file beside `cat.jpg`, holds it where
+///   [`FolderStore::with_focus_points`] asks for it.
 /// - A file and a folder can't share a name: what is in the way is said in a `Denied`.
 /// - `Denied` too: keys with an empty, `.` or `..` part, with a NUL or with a part of more than
 ///   255 bytes, and the names that the store itself uses (`.pixmill/lock`, `.pixmill-*.tmp`).
@@ -64,6 +66,7 @@ const FOLDER_ATTEMPTS: u32 = 1000;
 pub struct FolderStore {
     root: Arc<Root>,
     durable: bool,
+    focus_points: bool,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,7 @@ impl FolderStore {
                 lock: StoreLock::default(),
             }),
             durable: false,
+            focus_points: false,
         })
     }
 
@@ -99,6 +103,14 @@ impl FolderStore {
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
+        self
+    }
+
+    /// Looks for a file with a focus point beside each that is read or looked at, for a store of
+    /// sources. What is given is in the head's metadata.
+    #[must_use]
+    pub fn with_focus_points(mut self) -> Self {
+        self.focus_points = true;
         self
     }
 
@@ -144,7 +156,7 @@ impl FolderStore {
         Ok(Fetched {
             bytes: bytes.into(),
             head: Head {
-                metadata: sidecar::beside(&root, key).map_err(failed)?,
+                metadata: self.beside(&root, key).map_err(failed)?,
                 ..stamp.head()
             },
         })
@@ -155,9 +167,17 @@ impl FolderStore {
         let failed = |e: io::Error| reading_error(key, e);
         let root = self.root.for_reading().map_err(failed)?;
         Ok(Head {
-            metadata: sidecar::beside(&root, key).map_err(failed)?,
+            metadata: self.beside(&root, key).map_err(failed)?,
             ..stamp.head()
         })
+    }
+
+    fn beside(&self, root: &Dir, key: &str) -> io::Result<BTreeMap<String, String>> {
+        if self.focus_points {
+            sidecar::beside(root, key)
+        } else {
+            Ok(BTreeMap::new())
+        }
     }
 
     /// The state of the object, which must be a regular file (or lead to one inside the root).

@@ -595,7 +595,9 @@ proptest! {
 #[tokio::test]
 async fn a_file_beside_another_gives_it_a_focus_point() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = FolderStore::open(folder.path()).expect("a store");
+    let store = FolderStore::open(folder.path())
+        .expect("a store")
+        .with_focus_points();
     put(&store, "a/cat.jpg", "a cat").await.expect("a put");
     assert!(
         store
@@ -624,7 +626,9 @@ async fn a_file_beside_another_gives_it_a_focus_point() {
 #[tokio::test]
 async fn a_focus_point_that_leads_out_of_the_folder_is_refused_by_its_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = FolderStore::open(folder.path()).expect("a store");
+    let store = FolderStore::open(folder.path())
+        .expect("a store")
+        .with_focus_points();
     put(&store, "cat.jpg", "a cat").await.expect("a put");
     symlink("/etc/hostname", folder.path().join("cat.jpg.focus-point")).expect("a link");
     let words = fails(store.head("cat.jpg").await, StoreErrorKind::Denied);

@@ -168,7 +168,7 @@ impl Collector<'_> {
             Some(store) => store.clone(),
             None => match FolderStore::open(root) {
                 Ok(store) => {
-                    let store: Arc<dyn BlobStore> = Arc::new(store);
+                    let store: Arc<dyn BlobStore> = Arc::new(store.with_focus_points());
                     self.stores.insert(real_root.to_owned(), store.clone());
                     store
                 }

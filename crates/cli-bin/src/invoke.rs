@@ -44,7 +44,8 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
             args.output.display()
         );
     }
-    let sources: Arc<dyn BlobStore> = Arc::new(FolderStore::open_lazily(&args.uploads)?);
+    let sources = FolderStore::open_lazily(&args.uploads)?.with_focus_points();
+    let sources: Arc<dyn BlobStore> = Arc::new(sources);
     let output = FolderStore::open_lazily(&args.output)?;
     output.clean_leftovers().await?;
     let options = ProcessOptions {
