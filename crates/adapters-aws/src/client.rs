@@ -7,6 +7,8 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
@@ -15,6 +17,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::service_config::ServiceConfigKey;
+
+use crate::sdk_error::innermost;
 
 /// How often a call is tried, the first time included. Two more tries outlast a dropped connection
 /// and a short throttle; whatever takes longer is for the job's own retry, which waits minutes.
@@ -87,6 +91,31 @@ pub async fn load_at(endpoint: &str, access_key: &str, secret_key: &str) -> SdkC
         .credentials_provider(credentials)
         .load()
         .await
+}
+
+/// What keeps every call from being signed, in words with a remedy: no region, or no credentials. Only the
+/// providers of credentials are asked, as the first call would; none where all is there.
+pub async fn what_is_missing_to_sign(config: &SdkConfig) -> Option<String> {
+    if config.region().is_none() {
+        let words =
+            "no AWS region is set; set AWS_REGION, or `region` in the profile of AWS_PROFILE";
+        return Some(words.to_owned());
+    }
+    let remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or log in with `aws sso login`";
+    let Some(provider) = config.credentials_provider() else {
+        return Some(format!("no AWS credentials are configured; {remedy}"));
+    };
+    match provider.provide_credentials().await {
+        Ok(_) => None,
+        // Its words list every provider that had nothing to say.
+        Err(CredentialsError::CredentialsNotLoaded(_)) => {
+            Some(format!("no AWS credentials were found; {remedy}"))
+        }
+        Err(error) => Some(format!(
+            "no usable AWS credentials were found ({}); {remedy}",
+            innermost(&error)
+        )),
+    }
 }
 
 fn loader(patience: Patience) -> ConfigLoader {

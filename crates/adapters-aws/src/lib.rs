@@ -76,7 +76,10 @@ mod sdk_error;
 
 pub use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client as S3Client;
-pub use client::{Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client};
+pub use client::{
+    Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client,
+    what_is_missing_to_sign,
+};
 pub use cloudwatch_metrics::CloudWatchMetrics;
 pub use embedded_metrics::EmbeddedMetrics;
 pub use figures::NAMESPACE;

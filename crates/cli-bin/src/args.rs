@@ -20,14 +20,18 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    everything was done (or was in place already)
   1    something was rejected or failed; the messages and the summary say what
-  2    wrong arguments, or a recipe that can't be read
+  2    wrong arguments, a recipe that can't be read, or an output that can't be
   130  stopped by Ctrl-C; run the same command again to finish
+
+Buckets are reached by the settings of the AWS tools: AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+AWS_REGION, and AWS_ENDPOINT_URL for services other than AWS.
 
 Examples:
   pixmill convert photos -o renditions
   pixmill convert photos -o renditions --report renditions/index.html
   pixmill convert photos -o small --format webp --quality 80 --width 1600
   pixmill plan photos -o renditions
+  pixmill convert s3://uploads -o s3://processed
   pixmill inspect photo.jpg";
 
 #[derive(Debug, Subcommand)]
@@ -59,7 +63,7 @@ pub(crate) enum Command {
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) work: Work,
-    /// Put each file on disk before it counts as done (fsync); slower
+    /// Put each file on disk before it counts as done (fsync); slower. A bucket does so anyway
     #[arg(long)]
     pub(crate) durable: bool,
     /// Write metrics to FILE in Prometheus' text format
@@ -88,12 +92,12 @@ pub(crate) struct Page {
     /// Print a ready <picture> element for each source, and the summary to standard error
     #[arg(long, conflicts_with = "json")]
     pub(crate) html: bool,
-    /// What stands before each file's path in the URLs of `--html`, such as <https://cdn.example.com/>
+    /// What stands before each file's path in the URLs of `--html`, such as <https://cdn.example.com/>; and in those of
+    /// `--report` where the output is a bucket, whose contact sheet shows no pictures without it
     #[arg(
         long,
         value_name = "URL",
         default_value = "",
-        requires = "html",
         hide_default_value = true
     )]
     pub(crate) html_base: String,
@@ -115,24 +119,25 @@ pub(crate) struct Plan {
 /// What `convert` and `plan` have in common: everything that decides what is made.
 #[derive(Debug, Args)]
 pub(crate) struct Work {
-    /// Pictures, folders (with everything in them), or `-` for standard input
+    /// Pictures, folders (with everything in them), `s3://bucket/key` or `s3://bucket/prefix/`, or `-` for standard
+    /// input
     #[arg(required_unless_present = "files_from")]
     pub(crate) inputs: Vec<PathBuf>,
-    /// The folder to write to; `-` for standard output (one picture, one rendition)
+    /// The folder to write to, or `s3://bucket/prefix`; `-` for standard output (one picture, one rendition)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) choice: RecipeChoice,
-    /// Take only files that match; their path within the input counts (`**/*.jpg`)
+    /// Take only files or keys that match; their path within the input counts (`**/*.jpg`)
     #[arg(long, value_name = "GLOB")]
     pub(crate) include: Vec<String>,
-    /// Leave out files that match
+    /// Leave out files or keys that match
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Read paths from FILE, one a line (separated by NUL if it holds any); `-` for standard input
+    /// Read paths and addresses from FILE, one a line (separated by NUL if it holds any); `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) files_from: Option<PathBuf>,
-    /// Pictures at work at once [default: the number of cores]
+    /// Pictures rendered at once [default: the number of cores]; with buckets, more are on their way
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
     /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]

@@ -6,18 +6,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use futures_util::future::Either;
+use futures_util::{StreamExt, stream};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use pixmill::error::{Cause, Error, Stage, StoreError, StoreErrorKind};
 use pixmill::memory::MemoryStore;
 use pixmill::outcome::{Outcome, SkipReason};
 use pixmill::plan::Candidate;
-use pixmill::ports::{BlobStore, Listed};
+use pixmill::ports::{BlobStore, Head, Listed};
+use pixmill_lambda::select::is_folder_marker;
 use pixmill_local::{FolderStore, Kind, walk};
 
 use crate::args::Work;
+use crate::place::{Address, Buckets, Place, SCHEME, told_of_input};
 
 /// The name that standard input gets: its renditions need one.
 const STDIN_KEY: &str = "stdin";
+
+/// How many listed objects are asked for at once.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// Everything that was named or found.
 #[derive(Default)]
@@ -30,16 +37,22 @@ pub(crate) struct Inputs {
 
 struct Collector<'a> {
     found: Inputs,
-    output: &'a Path,
+    output: &'a Place,
     include: Option<GlobSet>,
     exclude: Option<GlobSet>,
     stores: BTreeMap<PathBuf, Arc<dyn BlobStore>>,
     max_bytes: u64,
 }
 
-/// Collects what `work` names. Fails on patterns and lists that can't be read; what is wrong with
-/// one input is its outcome.
-pub(crate) fn collect(work: &Work, max_bytes: u64) -> anyhow::Result<Inputs> {
+/// Collects what `work` names, for a run that writes to `output`. Fails on patterns and lists that can't be
+/// read, and where buckets are named and there is nothing to sign with; what is wrong with one input is its
+/// outcome.
+pub(crate) async fn collect(
+    work: &Work,
+    output: &Place,
+    buckets: &Buckets,
+    max_bytes: u64,
+) -> anyhow::Result<Inputs> {
     let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
     let readers = work.inputs.iter().chain(&work.files_from);
     if readers.filter(is_stdin).count() > 1 {
@@ -47,26 +60,129 @@ pub(crate) fn collect(work: &Work, max_bytes: u64) -> anyhow::Result<Inputs> {
     }
     let mut collector = Collector {
         found: Inputs::default(),
-        output: &work.output,
+        output,
         include: globs(&work.include)?,
         exclude: globs(&work.exclude)?,
         stores: BTreeMap::new(),
         max_bytes,
     };
-    for input in &work.inputs {
-        if input.as_os_str() == "-" {
-            collector.standard_input()?;
-        } else {
-            collector.path(input, None);
+    let listed = match &work.files_from {
+        Some(list) => listed_paths(list)?,
+        None => Vec::new(),
+    };
+    let named = places(&work.inputs)?;
+    let listed = places(&listed)?;
+    if named.iter().chain(&listed).any(|p| p.bucket().is_some()) {
+        buckets.check().await?;
+    }
+    for place in named {
+        match place {
+            Place::Folder(path) if path.as_os_str() == "-" => collector.standard_input()?,
+            Place::Folder(path) => collector.path(&path, None),
+            Place::Bucket(address) => {
+                collector.address(look(buckets, &address, false).await);
+            }
         }
     }
-    if let Some(list) = &work.files_from {
-        for path in listed_paths(list)? {
-            let key = key_of_listed(&path);
-            collector.path(&path, key);
+    // Objects of a list are asked for side by side, and come back in its order.
+    let mut looks = stream::iter(listed)
+        .map(async |place| match place {
+            Place::Folder(path) => Either::Left(path),
+            // As a listed relative path does, a listed key stays whole.
+            Place::Bucket(address) => Either::Right(look(buckets, &address, true).await),
+        })
+        .buffered(LOOKS_AT_ONCE);
+    while let Some(look) = looks.next().await {
+        match look {
+            Either::Left(path) => {
+                let key = key_of_listed(&path);
+                collector.path(&path, key);
+            }
+            Either::Right(looked) => collector.address(looked),
         }
     }
+    drop(looks);
     Ok(collector.found)
+}
+
+fn places(typed: &[PathBuf]) -> anyhow::Result<Vec<Place>> {
+    let places = typed.iter().map(|path| Place::try_from(path.as_path()));
+    places.collect::<Result<_, _>>().map_err(anyhow::Error::msg)
+}
+
+/// What an address turned out to be.
+struct Looked {
+    address: Address,
+    store: Arc<dyn BlobStore>,
+    /// What the store puts before each key.
+    prefix: String,
+    lines: Vec<Listed>,
+    /// Whether it is the one object of that name.
+    named: bool,
+    trouble: Option<StoreError>,
+}
+
+/// Looks for the object of this name, and else for what lies below it. Keys are counted from the object's
+/// folder, or from the prefix; with `whole_keys` from the bucket.
+async fn look(buckets: &Buckets, address: &Address, whole_keys: bool) -> Looked {
+    let told = |error: &StoreError| told_of_input(error, &address.to_string());
+    let root = |prefix: &str| if whole_keys { "" } else { prefix }.to_owned();
+    let below = address.prefix();
+    let prefix = root(&below);
+    let store = buckets.open_at(&address.bucket, prefix.clone()).await;
+    let mut looked = Looked {
+        address: address.clone(),
+        store: Arc::new(store.clone()),
+        lines: Vec::new(),
+        prefix,
+        named: false,
+        trouble: None,
+    };
+    let mut refused = None;
+    if !address.is_prefix() {
+        let slash = address.key.rfind('/').map_or(0, |slash| slash + 1);
+        let prefix = root(&address.key[..slash]);
+        let key = address.key[prefix.len()..].to_owned();
+        let folder = buckets.open_at(&address.bucket, prefix.clone()).await;
+        match folder.head(&key).await {
+            Ok(Head { size, etag, .. }) => {
+                return Looked {
+                    store: Arc::new(folder),
+                    prefix,
+                    lines: vec![Listed { key, size, etag }],
+                    named: true,
+                    ..looked
+                };
+            }
+            Err(error) if error.kind() == StoreErrorKind::NotFound => {}
+            // About a missing object, S3 says "denied" to those who may not list.
+            Err(error) => refused = Some(error),
+        }
+    }
+    let mut listing = store.list(&below[looked.prefix.len()..]);
+    while let Some(line) = listing.next().await {
+        match line {
+            Ok(line) => looked.lines.push(line),
+            Err(error) => {
+                looked.trouble = Some(told(&error));
+                return looked;
+            }
+        }
+    }
+    if looked.lines.is_empty() {
+        let words = match refused {
+            Some(error) => {
+                looked.trouble = Some(told(&error));
+                return looked;
+            }
+            None if address.key.is_empty() => return looked,
+            None if address.is_prefix() => "nothing lies below this prefix",
+            None => "there is no object of this name, and nothing lies below it",
+        };
+        let error = StoreError::new(StoreErrorKind::NotFound, address.to_string());
+        looked.trouble = Some(error.because(words));
+    }
+    looked
 }
 
 impl Collector<'_> {
@@ -91,6 +207,44 @@ impl Collector<'_> {
             key_in_output: None,
         });
         Ok(())
+    }
+
+    /// An object that somebody named, or everything below a prefix.
+    fn address(&mut self, looked: Looked) {
+        let Looked {
+            address,
+            store,
+            prefix,
+            lines,
+            named,
+            trouble,
+        } = looked;
+        let out = self.output.bucket();
+        let out = out.filter(|out| out.bucket == address.bucket);
+        let out = out.map(Address::prefix);
+        // As an output folder inside an input: not walked. One that lies around the inputs leaves nothing out.
+        let own = out.as_ref().filter(|out| {
+            let below = address.prefix();
+            !named && out.starts_with(&below) && **out != below
+        });
+        for line in lines {
+            let place = format!("{prefix}{}", line.key);
+            if own.is_some_and(|own| place.starts_with(own)) {
+                continue;
+            }
+            let name = format!("{SCHEME}{}/{place}", address.bucket);
+            if is_folder_marker(&place) {
+                self.settle(&name, Outcome::Skipped(SkipReason::FolderMarker));
+                continue;
+            }
+            let inside = out.as_ref().and_then(|out| place.strip_prefix(out));
+            let key_in_output = inside.map(str::to_owned);
+            self.candidate(name, line, store.clone(), named, key_in_output);
+        }
+        if let Some(error) = trouble {
+            let error = Error::new(Stage::Fetch, error);
+            self.settle(&address.to_string(), Outcome::Failed(error));
+        }
     }
 
     /// A path that somebody named: a folder with all in it, or one file.
@@ -128,11 +282,11 @@ impl Collector<'_> {
             Ok(stamp) => stamp,
             Err(error) => return self.unreadable(name, error),
         };
-        self.candidate(name, &root, &root, key, stamp, true);
+        self.file_candidate(name, &root, &root, key, stamp, true);
     }
 
     fn folder(&mut self, path: &Path, real: &Path) {
-        let entries = match walk(path, Some(self.output)) {
+        let entries = match walk(path, self.output.folder()) {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(&path.display().to_string(), error),
         };
@@ -140,7 +294,7 @@ impl Collector<'_> {
             let name = entry.path.display().to_string();
             match entry.kind {
                 Kind::File { size, etag } => {
-                    self.candidate(&name, path, real, entry.key, (size, etag), false);
+                    self.file_candidate(&name, path, real, entry.key, (size, etag), false);
                 }
                 Kind::Hidden => self.settle(&name, Outcome::Skipped(SkipReason::Hidden)),
                 Kind::NotUtf8 => self.settle(&name, not_utf8()),
@@ -150,7 +304,7 @@ impl Collector<'_> {
         }
     }
 
-    fn candidate(
+    fn file_candidate(
         &mut self,
         name: &str,
         root: &Path,
@@ -159,11 +313,6 @@ impl Collector<'_> {
         (size, etag): (u64, pixmill::ports::Etag),
         named: bool,
     ) {
-        let left_out = self.include.as_ref().is_some_and(|set| !set.is_match(&key))
-            || self.exclude.as_ref().is_some_and(|set| set.is_match(&key));
-        if left_out {
-            return self.settle(name, Outcome::Skipped(SkipReason::Excluded));
-        }
         let sources = match self.stores.get(real_root) {
             Some(store) => store.clone(),
             None => match FolderStore::open(root) {
@@ -175,15 +324,33 @@ impl Collector<'_> {
                 Err(error) => return self.unreadable(name, error),
             },
         };
-        let output = self.output.canonicalize().ok();
+        let output = self.output.folder().and_then(|out| out.canonicalize().ok());
         let key_in_output = output.and_then(|output| {
             let inside = real_root.join(&key);
             let inside = inside.strip_prefix(output).ok()?;
             inside.to_str().map(str::to_owned)
         });
+        let listed = Listed { key, size, etag };
+        self.candidate(name.to_owned(), listed, sources, named, key_in_output);
+    }
+
+    fn candidate(
+        &mut self,
+        name: String,
+        listed: Listed,
+        sources: Arc<dyn BlobStore>,
+        named: bool,
+        key_in_output: Option<String>,
+    ) {
+        let key = &listed.key;
+        let left_out = self.include.as_ref().is_some_and(|set| !set.is_match(key))
+            || self.exclude.as_ref().is_some_and(|set| set.is_match(key));
+        if left_out {
+            return self.settle(&name, Outcome::Skipped(SkipReason::Excluded));
+        }
         self.found.candidates.push(Candidate {
-            name: name.to_owned(),
-            listed: Listed { key, size, etag },
+            name,
+            listed,
             sources,
             named,
             key_in_output,

@@ -4,10 +4,6 @@ mod args;
 mod inputs;
 mod inspect;
 mod invoke;
-#[expect(
-    dead_code,
-    reason = "the first place where a bucket can be named comes next"
-)]
 mod place;
 mod progress;
 mod report;

@@ -1,17 +1,25 @@
 //! Where pictures lie and renditions go: a folder, or what lies behind a prefix in a bucket.
 
+use std::error::Error as _;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::{anyhow, bail};
+use pixmill::error::{Cause, Error, StoreError, StoreErrorKind};
+use pixmill::key::MAX_PREFIX_BYTES;
 use pixmill::ports::BlobStore;
-use pixmill_aws::{Patience, S3Client, S3Store, load_with, s3_client};
+use pixmill_aws::{
+    Patience, S3Client, S3Store, SdkConfig, load_with, s3_client, what_is_missing_to_sign,
+};
 use pixmill_local::FolderStore;
 use tokio::sync::OnceCell;
 
+use crate::inputs::folds_case;
+
 /// What stands before a bucket's name. A folder of such a name is `./s3:/…`.
-const SCHEME: &str = "s3://";
+pub(crate) const SCHEME: &str = "s3://";
 
 /// A folder or a bucket, as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +39,11 @@ pub(crate) struct Address {
 }
 
 impl Address {
+    /// Whether it can only mean what lies below it: the whole bucket, or a key with a slash at its end.
+    pub(crate) fn is_prefix(&self) -> bool {
+        self.key.is_empty() || self.key.ends_with('/')
+    }
+
     /// The key as a prefix: empty, or with one slash at its end.
     pub(crate) fn prefix(&self) -> String {
         let folder = self.key.trim_end_matches('/');
@@ -76,6 +89,57 @@ impl FromStr for Address {
     }
 }
 
+impl Place {
+    /// What `-o` names; a prefix too long for renditions' names to have room behind it is refused.
+    pub(crate) fn of_output(typed: &Path) -> anyhow::Result<Self> {
+        let place = Self::try_from(typed).map_err(anyhow::Error::msg)?;
+        if let Self::Bucket(address) = &place
+            && address.prefix().len() > MAX_PREFIX_BYTES
+        {
+            bail!(
+                "the prefix of {place} has more than {MAX_PREFIX_BYTES} bytes; choose a shorter one"
+            );
+        }
+        Ok(place)
+    }
+
+    /// Whether names that differ by case are one name there. In a bucket they never are.
+    pub(crate) fn folds_case(&self) -> bool {
+        match self {
+            Self::Folder(path) => folds_case(path),
+            Self::Bucket(_) => false,
+        }
+    }
+
+    /// The folder, if it is one.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::Bucket(_) => None,
+        }
+    }
+
+    /// The bucket's address, if it is one.
+    pub(crate) fn bucket(&self) -> Option<&Address> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Bucket(address) => Some(address),
+        }
+    }
+}
+
+/// What to do about a bucket that can't be read or written.
+pub(crate) fn remedy(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::Denied => {
+            "check that these credentials may list the bucket (s3:ListBucket), read (s3:GetObject) and, for an \
+             output, write it (s3:PutObject)"
+        }
+        StoreErrorKind::Unavailable => "check the network, AWS_REGION and AWS_ENDPOINT_URL",
+        _ => "check the bucket's name, and that AWS_REGION is its region",
+    }
+}
+
 impl TryFrom<&Path> for Place {
     type Error = String;
 
@@ -90,21 +154,37 @@ impl TryFrom<&Path> for Place {
 /// Buckets by the account's usual settings, which are read when the first one is opened.
 #[derive(Default)]
 pub(crate) struct Buckets {
-    client: OnceCell<S3Client>,
+    account: OnceCell<(SdkConfig, S3Client)>,
 }
 
 impl Buckets {
+    async fn account(&self) -> &(SdkConfig, S3Client) {
+        let account = self.account.get_or_init(async || {
+            let config = load_with(Patience::LAPTOP).await;
+            let client = s3_client(&config);
+            (config, client)
+        });
+        account.await
+    }
+
     /// What lies below the address. Nothing is asked of the service yet.
     pub(crate) async fn open(&self, address: &Address) -> S3Store {
-        let client = self.client.get_or_init(async || {
-            let config = load_with(Patience::LAPTOP).await;
-            s3_client(&config)
-        });
-        S3Store::new(
-            client.await.clone(),
-            address.bucket.clone(),
-            address.prefix(),
-        )
+        self.open_at(&address.bucket, address.prefix()).await
+    }
+
+    /// The same behind any prefix.
+    pub(crate) async fn open_at(&self, bucket: &str, prefix: impl Into<String>) -> S3Store {
+        let (_, client) = self.account().await;
+        S3Store::new(client.clone(), bucket, prefix)
+    }
+
+    /// Whether there is what every call needs: a region, and credentials. Nobody but their provider is asked.
+    pub(crate) async fn check(&self) -> anyhow::Result<()> {
+        let (config, _) = self.account().await;
+        match what_is_missing_to_sign(config).await {
+            Some(words) => bail!("buckets can't be used: {words}"),
+            None => Ok(()),
+        }
     }
 
     /// The store that a run writes to. A folder need not be there yet; a bucket must.
@@ -115,9 +195,35 @@ impl Buckets {
     ) -> anyhow::Result<Arc<dyn BlobStore>> {
         Ok(match place {
             Place::Folder(path) => Arc::new(FolderStore::open_lazily(path)?.durable(durable)),
-            Place::Bucket(address) => Arc::new(self.open(address).await),
+            Place::Bucket(address) => {
+                self.check().await?;
+                Arc::new(self.open(address).await)
+            }
         })
     }
+}
+
+/// Says of a failed look into an output which place it was, and what to do about it.
+pub(crate) fn told_of_output<T>(result: Result<T, Error>, output: &Place) -> anyhow::Result<T> {
+    result.map_err(|error| match (error.cause(), output) {
+        (Cause::Store(store), Place::Bucket(_)) => {
+            let (why, remedy) = (reason(store), remedy(store.kind()));
+            anyhow!("{output} can't be read: {why}; {remedy}")
+        }
+        _ => error.into(),
+    })
+}
+
+/// A store's own words for its failure, without the key.
+fn reason(error: &StoreError) -> String {
+    let source = error.source();
+    source.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// A store's failure about an input, by the name that people know, with what to do about it.
+pub(crate) fn told_of_input(error: &StoreError, name: &str) -> StoreError {
+    let words = format!("{}; {}", reason(error), remedy(error.kind()));
+    StoreError::new(error.kind(), name).because(words)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use pixmill::recipe::{OrientationRule, Variant};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::place::Place;
+
 const PAGE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
@@ -47,12 +49,22 @@ pub(crate) struct Entry<'a> {
     pub(crate) milliseconds: Option<u64>,
 }
 
+/// How the page finds renditions.
+enum Links {
+    /// In this folder, without links.
+    To(PathBuf),
+    /// Behind this text, in URLs.
+    Behind(String),
+    /// Not at all: no page can read a bucket.
+    Nowhere,
+}
+
 /// The contact sheet of a run.
 pub(crate) struct Sheet {
     file: PathBuf,
     /// Where the page will lie, without links: its URLs begin here.
     folder: PathBuf,
-    output: PathBuf,
+    output: Links,
     recipe: Recipe,
     /// Absolute folders of sources, without links, by the way they were spelled.
     folders: BTreeMap<PathBuf, Option<PathBuf>>,
@@ -93,8 +105,14 @@ pub(crate) fn is_sheet(file: &Path) -> bool {
 }
 
 impl Sheet {
-    /// A sheet that will be written to `file`, of a run that writes to `output`.
-    pub(crate) fn new(file: &Path, output: &Path, recipe: &Recipe) -> anyhow::Result<Self> {
+    /// A sheet that will be written to `file`, of a run that writes to `output`; `base` stands before the
+    /// keys of a bucket's renditions.
+    pub(crate) fn new(
+        file: &Path,
+        output: &Place,
+        base: &str,
+        recipe: &Recipe,
+    ) -> anyhow::Result<Self> {
         check(file)?;
         let real = |path: &Path| {
             let path = std::path::absolute(path)?;
@@ -109,7 +127,14 @@ impl Sheet {
         Ok(Self {
             file: file.to_owned(),
             folder: real(folder).with_context(|| format!("{} has no place", file.display()))?,
-            output: real(output).with_context(|| format!("{} has no place", output.display()))?,
+            output: match output {
+                Place::Folder(folder) => {
+                    let real = real(folder);
+                    Links::To(real.with_context(|| format!("{output} has no place"))?)
+                }
+                Place::Bucket(_) if base.is_empty() => Links::Nowhere,
+                Place::Bucket(_) => Links::Behind(base.to_owned()),
+            },
             recipe: recipe.clone(),
             folders: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -192,7 +217,11 @@ impl Sheet {
         };
         let mut rendition = json!({
             "variant": index,
-            "href": self.href(&self.output.join(&made.key)),
+            "href": match &self.output {
+                Links::To(folder) => self.href(&folder.join(&made.key)),
+                Links::Behind(base) => Some(format!("{base}{}", percent_encode(made.key.as_bytes(), IN_URLS))),
+                Links::Nowhere => None,
+            },
             "type": made.content_type,
             "width": made.width,
             "height": made.height,
@@ -293,7 +322,12 @@ impl Sheet {
         // No `<` is left that could end the block or begin a comment.
         let data = data.to_string().replace('<', "\\u003c");
         let digest = |text: &str| STANDARD.encode(Sha256::digest(text));
+        let images = match &self.output {
+            Links::Behind(base) => origin(base).unwrap_or_default(),
+            _ => "",
+        };
         let page = PAGE
+            .replace("{{images}}", images)
             .replace("{{style-digest}}", &digest(STYLE))
             .replace("{{script-digest}}", &digest(SCRIPT))
             .replace("{{style}}", STYLE)
@@ -308,6 +342,18 @@ impl Sheet {
 fn browsers_show(format: Format) -> bool {
     use Format::{Bmp, Gif, Ico, Jpeg, Png, Webp};
     matches!(format, Jpeg | Png | Webp | Gif | Bmp | Ico)
+}
+
+/// `https://host:port` of a URL, if it has one that can stand in a policy as it is.
+fn origin(url: &str) -> Option<&str> {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    host.chars()
+        .all(is_plain)
+        .then(|| &url[..url.len() - rest.len() + host.len()])
 }
 
 fn numbers(part: Part) -> Value {

@@ -21,8 +21,8 @@ use pixmill::job::Job;
 use pixmill::manifest::Manifest;
 use pixmill::outcome::{Counts, Outcome};
 use pixmill::plan::{Action, Item, Plan};
-use pixmill::ports::{AlertSink, MetricSink};
-use pixmill::process::{Foreign, ProcessOptions, Processor};
+use pixmill::ports::{AlertSink, BlobStore, MetricSink};
+use pixmill::process::{Foreign, MAX_RECORD_BYTES, ProcessOptions, Processor};
 use pixmill::recipe::Output;
 use pixmill::render::{RenditionResult, Stop, render};
 use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
@@ -30,7 +30,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::args::{Convert, Plan as PlanArgs, Work};
-use crate::inputs::{Inputs, collect, folds_case};
+use crate::inputs::{Inputs, collect};
+use crate::place::{Buckets, Place, SCHEME, told_of_input, told_of_output};
 use crate::progress::Progress;
 use crate::report::{Entry, Sheet};
 
@@ -44,15 +45,19 @@ pub(crate) enum Ended {
 /// Memory is handed out in pieces of this many bytes.
 const PIECE: u64 = 1 << 20;
 
-/// The machine's share: how many pictures at once, how many threads each, how much memory in all.
-struct Budget {
-    jobs: usize,
-    threads: NonZeroUsize,
-    memory: u64,
+/// How many pictures are on their way between buckets beside those that are rendered. A small picture is rendered in
+/// a tenth of a second and waits for eight answers, one after the other.
+const ON_THEIR_WAY: usize = 16;
+
+/// The machine's share: how many pictures are rendered at once, how many threads each, how much memory in all.
+pub(crate) struct Budget {
+    pub(crate) jobs: usize,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) memory: u64,
 }
 
 impl Budget {
-    fn of(work: &Work, pictures: usize) -> Self {
+    pub(crate) fn of(work: &Work, pictures: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let jobs = work.jobs.map_or(cores, usize::from);
         // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
@@ -86,17 +91,18 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
         );
     }
     let recipe = args.work.choice.load()?;
-    let inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    let output = Place::of_output(&args.work.output)?;
+    let buckets = Buckets::default();
+    let store = buckets.output(&output, false).await?;
+    let inputs = collect(&args.work, &output, &buckets, recipe.limits.input_bytes).await?;
     let budget = Budget::of(&args.work, inputs.candidates.len());
-    let store = FolderStore::open_lazily(&args.work.output)?;
     let processor = processor(&args.work, recipe, &budget, store, Stop::default());
     let Inputs {
         candidates,
         settled,
     } = inputs;
-    let plan = processor
-        .plan(candidates, folds_case(&args.work.output))
-        .await?;
+    let plan = processor.plan(candidates, output.folds_case()).await;
+    let plan = told_of_output(plan, &output)?;
     print_plan(args, &plan, &settled)?;
     let bad = |outcome: &Outcome| outcome.error().is_some();
     let refused = |item: &Item| matches!(item.action, Action::Refused(_) | Action::Collision(_));
@@ -112,10 +118,9 @@ fn processor(
     work: &Work,
     recipe: Recipe,
     budget: &Budget,
-    output: FolderStore,
+    output: Arc<dyn BlobStore>,
     stop: Stop,
 ) -> Processor {
-    let output = Arc::new(output);
     let options = ProcessOptions {
         threads: budget.threads,
         stop,
@@ -127,9 +132,21 @@ fn processor(
     // Each item brings its own source store.
     Processor::new(output.clone(), output, recipe)
         .with_options(options)
-        .with_blocking(|work| {
-            tokio::task::spawn_blocking(work);
-        })
+        .with_blocking(in_turns(budget.jobs))
+}
+
+/// Blocking work on threads of its own, as much of it at once as there are jobs: more pictures than that may be on
+/// their way from and to buckets.
+fn in_turns(jobs: usize) -> impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync {
+    let turns = Arc::new(Semaphore::new(jobs));
+    move |work| {
+        let turns = turns.clone();
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire_owned().await;
+            let _ = tokio::task::spawn_blocking(work).await;
+        });
+    }
 }
 
 fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io::Result<()> {
@@ -226,47 +243,68 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
                 "-o - writes nothing but the rendition; leave out --json, --html, --metrics and --report"
             );
         }
-        return convert_to_stdout(&args.work, &recipe);
+        return convert_to_stdout(&args.work, &recipe).await;
     }
+    if !args.page.html_base.is_empty() && !args.page.html && args.report.is_none() {
+        bail!("--html-base says where --html and --report find the renditions; add one of them");
+    }
+    let output = Place::of_output(&args.work.output)?;
     let sheet = args.report.as_ref();
-    let sheet = sheet.map(|file| Sheet::new(file, &args.work.output, &recipe));
+    let sheet = sheet.map(|file| Sheet::new(file, &output, &args.page.html_base, &recipe));
     let sheet = sheet.transpose()?;
     let interrupted = Arc::new(AtomicBool::new(false));
     tokio::spawn(watch_for_signals(interrupted.clone()));
 
-    let mut inputs = collect(&args.work, recipe.limits.input_bytes)?;
+    let buckets = Buckets::default();
+    let store = buckets.output(&output, args.durable).await?;
+    let mut inputs = collect(&args.work, &output, &buckets, recipe.limits.input_bytes).await?;
     if let Some(sheet) = &sheet {
         // An older sheet among the pictures is no input, as no record of ours is.
         let is_other = |path: &str| !sheet.is_own_file(Path::new(path));
         inputs.candidates.retain(|found| is_other(&found.name));
     }
     let budget = Budget::of(&args.work, inputs.candidates.len());
-    let store = FolderStore::open_lazily(&args.work.output)?.durable(args.durable);
-    store.clean_leftovers().await?;
+    if let Some(folder) = output.folder() {
+        FolderStore::open_lazily(folder)?.clean_leftovers().await?;
+    }
     let metrics = Arc::new(PrometheusText::new());
     let stop = Stop::on(interrupted.clone());
-    let processor = processor(&args.work, recipe, &budget, store, stop)
+    let processor = processor(&args.work, recipe, &budget, store.clone(), stop)
         .with_metrics(metrics.clone() as Arc<dyn MetricSink>);
     let Inputs {
         candidates,
         settled,
     } = inputs;
-    let plan = processor
-        .plan(candidates, folds_case(&args.work.output))
-        .await?;
+    let is_in_bucket = |item: &Item| {
+        let name = &item.candidate.name;
+        name.starts_with(SCHEME)
+    };
+    let plan = processor.plan(candidates, output.folds_case()).await;
+    let plan = told_of_output(plan, &output)?;
+    let mut at_once = budget.jobs;
+    if output.bucket().is_some() || plan.items.iter().any(is_in_bucket) {
+        at_once += ON_THEIR_WAY;
+    }
 
     let places = processor.recipe().output.clone();
-    let mut report = Report::new(args, places, plan.items.len() + settled.len());
+    let mut report = Report::new(args, store, places, plan.items.len() + settled.len());
     report.sheet = sheet;
     for (name, outcome) in settled {
         processor.settle(&name, None, &outcome);
-        report.take(&Ran::settled(name, outcome))?;
+        report.take(&Ran::settled(name, outcome)).await?;
     }
     let progress = report.progress.clone();
-    let work = carry_out(&processor, plan.items, &budget, &interrupted, &progress);
+    let work = carry_out(
+        &processor,
+        plan.items,
+        budget.memory,
+        at_once,
+        &interrupted,
+        &progress,
+    );
     let mut work = std::pin::pin!(work);
     while let Some(ran) = work.next().await {
-        report.take(&ran)?;
+        report.take(&ran).await?;
     }
     if let Some(path) = &args.metrics {
         let written = metrics.write(path);
@@ -338,16 +376,17 @@ impl Ran {
     }
 }
 
-/// Does what the plan says, as many items at once as the budget allows. Items come back in the
+/// Does what the plan says, this many items at once and as many as the memory allows. Items come back in the
 /// order in which they end.
 fn carry_out<'a>(
     processor: &'a Processor,
     items: Vec<Item>,
-    budget: &'a Budget,
+    memory_bytes: u64,
+    at_once: usize,
     interrupted: &'a AtomicBool,
     progress: &'a Progress,
 ) -> impl futures_util::Stream<Item = Ran> + 'a {
-    let pieces = usize::try_from(budget.memory / PIECE).unwrap_or(usize::MAX);
+    let pieces = usize::try_from(memory_bytes / PIECE).unwrap_or(usize::MAX);
     let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
     let memory = Arc::new(Semaphore::new(pieces));
     stream::iter(items)
@@ -373,7 +412,7 @@ fn carry_out<'a>(
                 }
             }
         })
-        .buffer_unordered(budget.jobs)
+        .buffer_unordered(at_once)
 }
 
 async fn one_item(
@@ -418,6 +457,8 @@ fn is_no_fresh_look(error: &Error) -> bool {
 /// Counts and prints outcomes as they come.
 struct Report<'a> {
     args: &'a Convert,
+    /// Where the run writes to.
+    store: Arc<dyn BlobStore>,
     /// Where manifests lie.
     places: Output,
     /// Elements for a page, by the inputs' names: printed in this order, whichever ended first.
@@ -435,9 +476,10 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &'a Convert, places: Output, inputs: usize) -> Self {
+    fn new(args: &'a Convert, store: Arc<dyn BlobStore>, places: Output, inputs: usize) -> Self {
         Self {
             args,
+            store,
             places,
             pictures: BTreeMap::new(),
             sheet: None,
@@ -451,7 +493,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn take(&mut self, ran: &Ran) -> io::Result<()> {
+    async fn take(&mut self, ran: &Ran) -> anyhow::Result<()> {
         self.counts.add(&ran.outcome);
         let mut made = (0, 0);
         if let Outcome::Done(done) = &ran.outcome {
@@ -472,7 +514,7 @@ impl<'a> Report<'a> {
             writeln!(io::stdout().lock(), "{line}")?;
         }
         if self.args.page.html || self.sheet.is_some() {
-            self.take_for_pages(ran)?;
+            self.take_for_pages(ran).await?;
         }
         let name = shown(&ran.name);
         match &ran.outcome {
@@ -515,14 +557,14 @@ impl<'a> Report<'a> {
     }
 
     /// Keeps what the page of `--html` and the contact sheet need of an input.
-    fn take_for_pages(&mut self, ran: &Ran) -> io::Result<()> {
+    async fn take_for_pages(&mut self, ran: &Ran) -> anyhow::Result<()> {
         let read;
         let manifest = match (&ran.outcome, &ran.key) {
             (Outcome::Done(done), _) => Some(&done.manifest),
             (Outcome::Unchanged, Some(key)) => {
                 let key = self.places.manifest_key(key);
-                let bytes = std::fs::read(self.args.work.output.join(&key))?;
-                read = Manifest::from_json(&key, &bytes).map_err(io::Error::other)?;
+                let record = self.store.get(&key, MAX_RECORD_BYTES, None).await?;
+                read = Manifest::from_json(&key, &record.bytes)?;
                 Some(&read)
             }
             _ => None,
@@ -666,7 +708,7 @@ fn shown(name: &str) -> String {
 }
 
 /// `-o -`: one picture in, one rendition to standard output, nothing else written.
-fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
+async fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
     let [input] = work.inputs.as_slice() else {
         bail!("-o - takes exactly one picture");
     };
@@ -678,7 +720,19 @@ fn convert_to_stdout(work: &Work, recipe: &Recipe) -> anyhow::Result<Ended> {
     if io::stdout().is_terminal() {
         bail!("standard output is a terminal; send it to a file or a pipe");
     }
-    let bytes = read_one(input, recipe.limits.input_bytes)?;
+    let bytes = match Place::try_from(input.as_path()).map_err(anyhow::Error::msg)? {
+        Place::Folder(path) => read_one(&path, recipe.limits.input_bytes)?,
+        Place::Bucket(address) => {
+            let buckets = Buckets::default();
+            buckets.check().await?;
+            let bucket = buckets.open_at(&address.bucket, "").await;
+            let fetched = bucket.get(&address.key, recipe.limits.input_bytes, None);
+            let fetched = fetched
+                .await
+                .map_err(|error| anyhow::anyhow!(told_of_input(&error, &address.to_string())))?;
+            fetched.bytes.to_vec()
+        }
+    };
     let rendered = render(&bytes, recipe)
         .map_err(|error| anyhow::anyhow!("{}: {error}", shown(&input.display().to_string())));
     let rendered = match rendered {

@@ -50,7 +50,7 @@ use crate::signal::{Finished, Signal};
 const MAX_RESTARTS: u32 = 16;
 
 /// The largest manifest or failure record that is read, in bytes.
-const MAX_RECORD_BYTES: u64 = 4 << 20;
+pub const MAX_RECORD_BYTES: u64 = 4 << 20;
 
 /// How many small calls to a store (records, listings, headers) a survey keeps under way at once.
 pub(crate) const CALLS_AT_ONCE: usize = 16;
@@ -98,6 +98,9 @@ pub struct ProcessOptions {
     pub foreign: Foreign,
     /// What happens when the source is gone.
     pub removals: Removals,
+    /// Whether a plan reads the headers of what would be made. Without, it is quicker by a call for each, and does not
+    /// know what will be refused, what is no picture, and what memory it takes.
+    pub headers: bool,
 }
 
 impl Default for ProcessOptions {
@@ -110,6 +113,7 @@ impl Default for ProcessOptions {
             force: false,
             foreign: Foreign::default(),
             removals: Removals::default(),
+            headers: true,
         }
     }
 }
@@ -310,6 +314,23 @@ impl Processor {
             stages: &memory.stages,
         }));
         outcome
+    }
+
+    /// Removes what was made from a source that is gone: what its manifest claims, then the manifest, and its failure
+    /// record; each only as it lies there now. The source is looked for first and once more at the end; false where it
+    /// is there, and then nothing is removed. Whatever keeps the source from being looked for keeps everything.
+    pub async fn prune(&self, source: &str) -> Result<bool, Error> {
+        if !self.is_gone(source).await? {
+            return Ok(false);
+        }
+        let mut removing = self.clone();
+        removing.options.removals = Removals::Delete;
+        match removing.process(&Job::removal(source)).await {
+            Outcome::Skipped(SkipReason::Gone) => Ok(true),
+            Outcome::Failed(error) | Outcome::Rejected(error) => Err(error),
+            // It came back in this moment, and what was made of it is right.
+            _ => Ok(false),
+        }
     }
 
     /// Takes note of an outcome that a plan decided without any processing, so that every input

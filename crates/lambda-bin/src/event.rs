@@ -495,21 +495,27 @@ fn plain_key(value: &Value, name: &str, at: &Place) -> Result<String, EventError
 fn form_encoded_key(value: &Value, name: &str, at: &Place) -> Result<String, EventError> {
     let at = at.field(name);
     let key = text(value, name).ok_or_else(|| at.missing("text"))?;
-    let wrong = |why| EventError::Encoding { at: at.name(), why };
+    let decoded = form_decoded(key);
+    let decoded = decoded.map_err(|why| EventError::Encoding { at: at.name(), why })?;
+    of_possible_length(&decoded, &at)
+}
+
+/// A key as S3 writes it in notifications, inventories and the tasks of S3 Batch Operations, decoded: a space is `+` or
+/// `%20`, other bytes are `%` and two hexadecimal digits. Fails with what is wrong.
+pub fn form_decoded(key: &str) -> Result<String, &'static str> {
     // The decoder lets a lone `%` pass, and then two different keys would read alike.
     let is_complete = |after: &str| {
         let digits = after.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     };
     if !key.split('%').skip(1).all(is_complete) {
-        return Err(wrong("a `%` is not followed by two hexadecimal digits"));
+        return Err("a `%` is not followed by two hexadecimal digits");
     }
     // Before decoding: a plus in the key itself comes as `%2B`.
     let spaced = key.replace('+', " ");
-    let decoded = percent_decode_str(&spaced)
-        .decode_utf8()
-        .map_err(|_| wrong("decoded, it is not UTF-8"))?;
-    of_possible_length(&decoded, &at)
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    let decoded = decoded.map_err(|_| "decoded, it is not UTF-8")?;
+    Ok(decoded.into_owned())
 }
 
 fn of_possible_length(key: &str, at: &Place) -> Result<String, EventError> {

@@ -82,7 +82,7 @@ impl Rules {
             return Ok(Choice::Skip(SkipReason::Excluded));
         };
         // With the prefix: the marker of the upload folder itself has nothing left without it.
-        if FOLDER_MARKERS.iter().any(|end| event.key.ends_with(end)) {
+        if is_folder_marker(&event.key) {
             return Ok(Choice::Skip(SkipReason::FolderMarker));
         }
         let is_meant = self.include.is_empty() || self.include.matches(key);
@@ -99,6 +99,11 @@ impl Rules {
     fn is_own_output(&self, bucket: &str, key: &str) -> bool {
         bucket == self.processed_bucket && key.starts_with(&self.processed_prefix)
     }
+}
+
+/// Whether a key, its prefix included, is that of an object which only makes a folder show.
+pub fn is_folder_marker(key: &str) -> bool {
+    FOLDER_MARKERS.iter().any(|end| key.ends_with(end))
 }
 
 /// Glob patterns over keys; `*` matches slashes too, as in the command.
