@@ -75,6 +75,8 @@ pub(crate) struct Convert {
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) page: Page,
+    #[command(flatten)]
+    pub(crate) prune: Prune,
     /// Close with an alert when more than this share of the pictures was rejected or failed
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub(crate) alert_above: f64,
@@ -84,6 +86,18 @@ pub(crate) struct Convert {
     /// Name unchanged and skipped files too, and every warning
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What becomes of renditions whose sources are gone.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    /// Remove what was made from sources that are gone, after showing it and looking for each source once more. Takes one
+    /// whole folder or prefix as input
+    #[arg(id = "prune", long = "prune")]
+    pub(crate) is_asked: bool,
+    /// Remove it without asking
+    #[arg(long, requires = "prune")]
+    pub(crate) yes: bool,
 }
 
 /// What is printed for a web page.
@@ -111,6 +125,16 @@ pub(crate) struct Page {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) work: Work,
+    /// Say what `convert --prune` would remove, after looking for each source once more
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Don't read the pictures' headers: quicker by a call for each, but what will be refused isn't known
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+    /// Write a manifest for S3 Batch Operations to FILE: the objects that would be created or updated, as CSV, by which a
+    /// job runs the deployed function over them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) emit_batch_manifest: Option<PathBuf>,
     /// Name what would be kept or skipped too
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -121,7 +145,7 @@ pub(crate) struct Plan {
 pub(crate) struct Work {
     /// Pictures, folders (with everything in them), `s3://bucket/key` or `s3://bucket/prefix/`, or `-` for standard
     /// input
-    #[arg(required_unless_present = "files_from")]
+    #[arg(required_unless_present_any = ["files_from", "inventory"])]
     pub(crate) inputs: Vec<PathBuf>,
     /// The folder to write to, or `s3://bucket/prefix`; `-` for standard output (one picture, one rendition)
     #[arg(short, long, value_name = "OUT")]
@@ -137,6 +161,10 @@ pub(crate) struct Work {
     /// Read paths and addresses from FILE, one a line (separated by NUL if it holds any); `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) files_from: Option<PathBuf>,
+    /// Take the objects that FILE lists: the `manifest.json` of an S3 Inventory in CSV, its data files beside it, or a manifest
+    /// of S3 Batch Operations. An input `s3://bucket/prefix/` beside it chooses those below, and is not part of their keys
+    #[arg(long, value_name = "FILE", conflicts_with = "files_from")]
+    pub(crate) inventory: Option<PathBuf>,
     /// Pictures rendered at once [default: the number of cores]; with buckets, more are on their way
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,

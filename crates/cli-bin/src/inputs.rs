@@ -18,6 +18,7 @@ use pixmill_lambda::select::is_folder_marker;
 use pixmill_local::{FolderStore, Kind, walk};
 
 use crate::args::Work;
+use crate::inventory;
 use crate::place::{Address, Buckets, Place, SCHEME, told_of_input};
 
 /// The name that standard input gets: its renditions need one.
@@ -72,6 +73,21 @@ pub(crate) async fn collect(
     };
     let named = places(&work.inputs)?;
     let listed = places(&listed)?;
+    if let Some(file) = &work.inventory {
+        let below = match named.as_slice() {
+            [] => None,
+            [Place::Bucket(address)] => Some(address),
+            _ => bail!(
+                "--inventory lists the objects of a bucket; beside it, name nothing but one s3://bucket/prefix/ that they lie below"
+            ),
+        };
+        let rows = inventory::read(file)?;
+        buckets.check().await?;
+        for looked in looked_up(buckets, rows, below).await {
+            collector.address(looked);
+        }
+        return Ok(collector.found);
+    }
     if named.iter().chain(&listed).any(|p| p.bucket().is_some()) {
         buckets.check().await?;
     }
@@ -119,13 +135,84 @@ struct Looked {
     lines: Vec<Listed>,
     /// Whether it is the one object of that name.
     named: bool,
-    trouble: Option<StoreError>,
+    /// What became of that which can't be read, by its name.
+    settled: Vec<(String, Outcome)>,
+}
+
+/// The objects of a list, by their buckets, below an address where there is one. What the list doesn't say of an
+/// object is asked for.
+async fn looked_up(
+    buckets: &Buckets,
+    rows: Vec<inventory::Row>,
+    below: Option<&Address>,
+) -> Vec<Looked> {
+    let mut by_bucket: BTreeMap<String, Vec<inventory::Row>> = BTreeMap::new();
+    let prefix = below.map(Address::prefix).unwrap_or_default();
+    for mut row in rows {
+        if below.is_some_and(|below| below.bucket != row.bucket) {
+            continue;
+        }
+        // The prefix itself is the marker of a folder, and has no name below it.
+        if !row.key.starts_with(&prefix) || row.key.len() == prefix.len() {
+            continue;
+        }
+        row.key.drain(..prefix.len());
+        by_bucket.entry(row.bucket.clone()).or_default().push(row);
+    }
+    let mut all = Vec::new();
+    for (bucket, rows) in by_bucket {
+        let store = buckets.open_at(&bucket, prefix.clone()).await;
+        let mut found: Vec<Result<Listed, StoreError>> = stream::iter(rows)
+            .map(async |row| match (row.size, row.etag) {
+                (Some(size), Some(etag)) => Ok(Listed {
+                    key: row.key,
+                    size,
+                    etag,
+                }),
+                _ => store.head(&row.key).await.map(|head| Listed {
+                    key: row.key,
+                    size: head.size,
+                    etag: head.etag,
+                }),
+            })
+            .buffered(LOOKS_AT_ONCE)
+            .collect()
+            .await;
+        let mut looked = Looked {
+            address: Address {
+                bucket,
+                key: prefix.clone(),
+            },
+            store: Arc::new(store),
+            prefix: prefix.clone(),
+            lines: Vec::new(),
+            named: false,
+            settled: Vec::new(),
+        };
+        for found in found.drain(..) {
+            match found {
+                Ok(line) => looked.lines.push(line),
+                Err(error) => {
+                    let name = format!("{}{}", looked.address, error.key());
+                    let outcome = if error.kind() == StoreErrorKind::NotFound {
+                        Outcome::Skipped(SkipReason::Gone)
+                    } else {
+                        unreadable(told_of_input(&error, &name))
+                    };
+                    looked.settled.push((name, outcome));
+                }
+            }
+        }
+        all.push(looked);
+    }
+    all
 }
 
 /// Looks for the object of this name, and else for what lies below it. Keys are counted from the object's
 /// folder, or from the prefix; with `whole_keys` from the bucket.
 async fn look(buckets: &Buckets, address: &Address, whole_keys: bool) -> Looked {
-    let told = |error: &StoreError| told_of_input(error, &address.to_string());
+    let name = address.to_string();
+    let told = |error: &StoreError| (name.clone(), unreadable(told_of_input(error, &name)));
     let root = |prefix: &str| if whole_keys { "" } else { prefix }.to_owned();
     let below = address.prefix();
     let prefix = root(&below);
@@ -136,7 +223,7 @@ async fn look(buckets: &Buckets, address: &Address, whole_keys: bool) -> Looked 
         lines: Vec::new(),
         prefix,
         named: false,
-        trouble: None,
+        settled: Vec::new(),
     };
     let mut refused = None;
     if !address.is_prefix() {
@@ -164,7 +251,7 @@ async fn look(buckets: &Buckets, address: &Address, whole_keys: bool) -> Looked 
         match line {
             Ok(line) => looked.lines.push(line),
             Err(error) => {
-                looked.trouble = Some(told(&error));
+                looked.settled.push(told(&error));
                 return looked;
             }
         }
@@ -172,17 +259,21 @@ async fn look(buckets: &Buckets, address: &Address, whole_keys: bool) -> Looked 
     if looked.lines.is_empty() {
         let words = match refused {
             Some(error) => {
-                looked.trouble = Some(told(&error));
+                looked.settled.push(told(&error));
                 return looked;
             }
             None if address.key.is_empty() => return looked,
             None if address.is_prefix() => "nothing lies below this prefix",
             None => "there is no object of this name, and nothing lies below it",
         };
-        let error = StoreError::new(StoreErrorKind::NotFound, address.to_string());
-        looked.trouble = Some(error.because(words));
+        let error = StoreError::new(StoreErrorKind::NotFound, &name).because(words);
+        looked.settled.push((name, unreadable(error)));
     }
     looked
+}
+
+fn unreadable(error: StoreError) -> Outcome {
+    Outcome::Failed(Error::new(Stage::Fetch, error))
 }
 
 impl Collector<'_> {
@@ -217,7 +308,7 @@ impl Collector<'_> {
             prefix,
             lines,
             named,
-            trouble,
+            settled,
         } = looked;
         let out = self.output.bucket();
         let out = out.filter(|out| out.bucket == address.bucket);
@@ -241,10 +332,7 @@ impl Collector<'_> {
             let key_in_output = inside.map(str::to_owned);
             self.candidate(name, line, store.clone(), named, key_in_output);
         }
-        if let Some(error) = trouble {
-            let error = Error::new(Stage::Fetch, error);
-            self.settle(&address.to_string(), Outcome::Failed(error));
-        }
+        self.found.settled.extend(settled);
     }
 
     /// A path that somebody named: a folder with all in it, or one file.
@@ -363,8 +451,7 @@ impl Collector<'_> {
             io::ErrorKind::PermissionDenied => StoreErrorKind::Denied,
             _ => StoreErrorKind::Other,
         };
-        let error = Error::new(Stage::Fetch, StoreError::new(kind, name).because(error));
-        self.settle(name, Outcome::Failed(error));
+        self.settle(name, unreadable(StoreError::new(kind, name).because(error)));
     }
 
     fn settle(&mut self, name: &str, outcome: Outcome) {

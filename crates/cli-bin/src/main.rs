@@ -3,9 +3,11 @@
 mod args;
 mod inputs;
 mod inspect;
+mod inventory;
 mod invoke;
 mod place;
 mod progress;
+mod prune;
 mod report;
 mod run;
 

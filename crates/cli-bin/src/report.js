@@ -63,7 +63,9 @@ const percentile = (sorted, share) => sorted[Math.max(Math.ceil(share * sorted.l
 
 data.sources.forEach((source, index) => {
   source.index = index;
-  source.made = (source.renditions || []).filter((rendition) => rendition.href !== undefined && rendition.bytes !== undefined);
+  source.made = (source.renditions || []).filter((rendition) => rendition.bytes !== undefined);
+  // What lies in a bucket is shown only where the run was told by which URL.
+  source.seen = source.made.filter((rendition) => typeof rendition.href === "string");
   source.looked = `${source.name}\n${source.code || ""}\n${source.message || ""}`.toLowerCase();
 });
 const made = data.sources.flatMap((source) => source.made);
@@ -101,7 +103,7 @@ function showTotals() {
     tile("Time of a picture, p50", times.length ? time(percentile(times, 0.5)) : "–", times.length ? `of ${number(times.length)} measured` : "nothing was made anew"),
     tile("p99", times.length ? time(percentile(times, 0.99)) : "–", times.length ? `${time(sum(times))} for all, one by one` : ""),
   );
-  at("lead").textContent = `${outcomes.join(", ")}. Choose a picture to compare it with its renditions.`;
+  at("lead").textContent = `${outcomes.join(", ")}. ${data.sources.some((source) => source.seen.length) || !made.length ? "Choose a picture to compare it with its renditions." : "The renditions lie in a bucket: --html-base URL says where this page finds them."}`;
   at("version").textContent = data.version;
 }
 
@@ -224,9 +226,9 @@ function choose() {
 // are smaller, the largest picture.
 function thumbnail(source) {
   const light = (r) => isWhole(r) && r.bytes <= 65536;
-  const enough = source.made.filter((rendition) => Math.max(rendition.width, rendition.height) >= 140);
+  const enough = source.seen.filter((rendition) => Math.max(rendition.width, rendition.height) >= 140);
   const by = (of) => (a, b) => of(a) - of(b);
-  return enough.sort((a, b) => light(b) - light(a) || a.bytes - b.bytes)[0] || [...source.made].sort(by((r) => -r.width * r.height))[0];
+  return enough.sort((a, b) => light(b) - light(a) || a.bytes - b.bytes)[0] || [...source.seen].sort(by((r) => -r.width * r.height))[0];
 }
 
 function facts(source) {
@@ -256,13 +258,14 @@ function chip(source, rendition) {
     const why = rendition.skipped || rendition.deferred;
     return make("li", { className: "none" }, `${name}: ${rendition.deferred ? "put off" : "left out"}, ${why}`);
   }
+  if (!source.seen.includes(rendition)) return make("li", { className: "none" }, make("b", {}, name), ` ${size(rendition.bytes)} `, change(rendition.bytes, source.bytes));
   return make("li", {}, make("button", { type: "button", title: `${rendition.width} × ${rendition.height}, ${rendition.type}`, onclick: () => open(source, name) },
     make("b", {}, name), ` ${size(rendition.bytes)} `, change(rendition.bytes, source.bytes)));
 }
 
 function row(source) {
   const thumb = thumbnail(source);
-  const canOpen = source.made.length > 0;
+  const canOpen = source.seen.length > 0;
   const picture = make(canOpen ? "button" : "div", { className: "thumb" });
   if (thumb) {
     // `loading` goes first: an address given before it is fetched at once.
@@ -271,7 +274,7 @@ function row(source) {
     picture.setAttribute("aria-hidden", "true");
     if (source.color) picture.style.background = source.color;
   } else {
-    picture.append("no rendition");
+    picture.append(source.made.length ? "in a bucket" : "no rendition");
   }
   let name = make("span", { className: "name" }, source.name);
   if (canOpen) name = make("button", { type: "button", className: "name", onclick: () => open(source) }, source.name);
@@ -351,7 +354,7 @@ function showFilters() {
 
 // ---- Compare
 
-const opened = () => data.sources.find((source) => source.name === state.compare && source.made.length);
+const opened = () => data.sources.find((source) => source.name === state.compare && source.seen.length);
 const variantOf = (rendition) => data.variants[rendition.variant];
 const isWhole = (rendition) => !rendition.part && !rendition.on && !rendition.unplaced;
 
@@ -422,10 +425,10 @@ function pane(title, picture) {
 function showCompare() {
   const source = opened();
   if (!source) return at("compare").close();
-  const rendition = source.made.find((made) => variantOf(made).name === state.with) || source.made[0];
-  const others = source.made.filter((made) => made !== rendition);
+  const rendition = source.seen.find((made) => variantOf(made).name === state.with) || source.seen[0];
+  const others = source.seen.filter((made) => made !== rendition);
   // What a browser can't show is stood in for by the largest whole rendition.
-  const standIn = [...source.made].filter(isWhole).sort((a, b) => b.width - a.width || b.bytes - a.bytes)[0];
+  const standIn = [...source.seen].filter(isWhole).sort((a, b) => b.width - a.width || b.bytes - a.bytes)[0];
   const canShow = source.href && !source.hidden;
   const against = others.find((made) => variantOf(made).name === state.against) || (canShow ? source : standIn || rendition);
   const unplaced = rendition.unplaced || against.unplaced;
@@ -433,10 +436,10 @@ function showCompare() {
   const name = (picture) => (picture === source ? "source" : variantOf(picture).name);
 
   at("compare-name").textContent = source.name;
-  at("with").replaceChildren(...source.made.map((made) => make("button", { type: "button", "aria-pressed": String(made === rendition), onclick: () => show({ with: variantOf(made).name }) },
+  at("with").replaceChildren(...source.seen.map((made) => make("button", { type: "button", "aria-pressed": String(made === rendition), onclick: () => show({ with: variantOf(made).name }) },
     make("b", {}, variantOf(made).name), ` ${size(made.bytes)} `, change(made.bytes, source.bytes))));
   at("against").replaceChildren(...(canShow ? [make("option", { value: "" }, "source")] : []),
-    ...(canShow ? others : source.made).map((made) => make("option", { value: variantOf(made).name }, variantOf(made).name)));
+    ...(canShow ? others : source.seen).map((made) => make("option", { value: variantOf(made).name }, variantOf(made).name)));
   at("against").value = against === source ? "" : variantOf(against).name;
   at("view").textContent = view === "slider" ? "side by side" : "slider";
   at("view").disabled = Boolean(unplaced);
@@ -498,7 +501,7 @@ function show(wanted) {
 }
 
 function step(by) {
-  const shown = listed.filter((source) => source.made.length);
+  const shown = listed.filter((source) => source.seen.length);
   const next = shown[shown.indexOf(opened()) + by];
   if (next) show({ compare: next.name });
 }
@@ -519,7 +522,7 @@ function setUpCompare() {
       if (event.key === "/" && !isTyping) { event.preventDefault(); at("text").focus(); }
     } else if (!isTyping) {
       const keys = { n: () => step(1), p: () => step(-1), s: () => at("view").click() };
-      const rendition = /^[1-9]$/.test(event.key) && opened().made[Number(event.key) - 1];
+      const rendition = /^[1-9]$/.test(event.key) && opened().seen[Number(event.key) - 1];
       if (rendition) show({ with: variantOf(rendition).name });
       else keys[event.key]?.();
     }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::{Either, select};
+use futures_util::{StreamExt, stream};
 use pixmill::Recipe;
 use pixmill::alert::after_run;
 use pixmill::error::{Error, ImageError, Stage};
@@ -27,12 +28,14 @@ use pixmill::recipe::Output;
 use pixmill::render::{RenditionResult, Stop, render};
 use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::args::{Convert, Plan as PlanArgs, Work};
 use crate::inputs::{Inputs, collect};
-use crate::place::{Buckets, Place, SCHEME, told_of_input, told_of_output};
+use crate::inventory;
+use crate::place::{Address, Buckets, Place, SCHEME, told_of_input, told_of_output};
 use crate::progress::Progress;
+use crate::prune;
 use crate::report::{Entry, Sheet};
 
 /// How a run ended; `main` makes an exit code of it.
@@ -90,20 +93,42 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
             "nothing is planned for standard output; name the folder that `convert` will write to"
         );
     }
+    if args.prune {
+        prune::check_arguments(&args.work)?;
+    }
     let recipe = args.work.choice.load()?;
     let output = Place::of_output(&args.work.output)?;
     let buckets = Buckets::default();
     let store = buckets.output(&output, false).await?;
     let inputs = collect(&args.work, &output, &buckets, recipe.limits.input_bytes).await?;
     let budget = Budget::of(&args.work, inputs.candidates.len());
-    let processor = processor(&args.work, recipe, &budget, store, Stop::default());
+    if args.prune {
+        prune::check_inputs(&inputs)?;
+    }
+    let processor = processor(
+        &args.work,
+        recipe,
+        &budget,
+        store,
+        !args.no_headers,
+        Stop::default(),
+    );
     let Inputs {
         candidates,
         settled,
     } = inputs;
     let plan = processor.plan(candidates, output.folds_case()).await;
     let plan = told_of_output(plan, &output)?;
-    print_plan(args, &plan, &settled)?;
+    let prunable = if args.prune {
+        prune::check_plan(&plan, &args.work)?;
+        prune::look(&plan.items[0].candidate.sources, plan.orphans.clone()).await
+    } else {
+        Vec::new()
+    };
+    print_plan(args, &plan, &settled, &prunable)?;
+    if let Some(file) = &args.emit_batch_manifest {
+        emit_batch_manifest(file, &plan)?;
+    }
     let bad = |outcome: &Outcome| outcome.error().is_some();
     let refused = |item: &Item| matches!(item.action, Action::Refused(_) | Action::Collision(_));
     let trouble = plan.items.iter().any(refused) || settled.iter().any(|(_, o)| bad(o));
@@ -119,6 +144,7 @@ fn processor(
     recipe: Recipe,
     budget: &Budget,
     output: Arc<dyn BlobStore>,
+    headers: bool,
     stop: Stop,
 ) -> Processor {
     let options = ProcessOptions {
@@ -127,6 +153,7 @@ fn processor(
         memory: Some(budget.memory),
         force: work.force,
         foreign: Foreign::Refuse,
+        headers,
         ..ProcessOptions::default()
     };
     // Each item brings its own source store.
@@ -149,7 +176,39 @@ fn in_turns(jobs: usize) -> impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync {
     }
 }
 
-fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io::Result<()> {
+/// Writes the manifest of what would be created or updated.
+fn emit_batch_manifest(file: &Path, plan: &Plan) -> anyhow::Result<()> {
+    let mut objects = Vec::new();
+    for item in plan.items.iter().filter(|item| item.action.renders()) {
+        let name = &item.candidate.name;
+        let Ok(address) = name.parse::<Address>() else {
+            bail!(
+                "{} is no object of a bucket, and S3 Batch Operations takes nothing else; plan a bucket for --emit-batch-manifest",
+                shown(name)
+            );
+        };
+        objects.push(address);
+    }
+    let manifest = inventory::batch_manifest(&objects)?;
+    pixmill_local::replace_file(file, manifest.as_bytes())
+        .with_context(|| format!("the manifest {} can't be written", file.display()))?;
+    let (objects, file) = (objects.len(), file.display());
+    if objects == 0 {
+        eprintln!(
+            "{file} is empty, because nothing is to be made; S3 Batch Operations refuses such a manifest"
+        );
+    } else {
+        eprintln!("{file} lists {objects} objects for S3 Batch Operations");
+    }
+    Ok(())
+}
+
+fn print_plan(
+    args: &PlanArgs,
+    plan: &Plan,
+    settled: &[(String, Outcome)],
+    prunable: &[prune::Found],
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let largest = plan
         .items
@@ -166,14 +225,19 @@ fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io
             writeln!(out, "{}", outcome_line(name, outcome, None))?;
         }
         for orphan in &plan.orphans {
-            writeln!(
-                out,
-                "{}",
-                json!({"orphan": orphan.source, "manifest": orphan.manifest})
-            )?;
+            let mut line = prune::orphan_line(orphan);
+            let found = prunable.iter().find(|found| found.orphan == *orphan);
+            if let Some(found) = found {
+                line["kept"] = json!(found.kept);
+            }
+            writeln!(out, "{line}")?;
         }
-        let summary =
-            json!({"summary": counts, "settled": settled.len(), "largest_memory_bytes": largest});
+        let summary = json!({
+            "summary": counts,
+            "updates": plan.updates(),
+            "settled": settled.len(),
+            "largest_memory_bytes": largest,
+        });
         return writeln!(out, "{summary}");
     }
     for item in &plan.items {
@@ -197,19 +261,29 @@ fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io
             _ => {}
         }
     }
-    for orphan in &plan.orphans {
-        writeln!(
-            out,
-            "orphan     {} (its source is not among these inputs)",
-            shown(&orphan.source)
-        )?;
+    if args.prune {
+        prune::show(prunable, &mut out)?;
+    } else {
+        for orphan in &plan.orphans {
+            let (name, what) = (shown(&orphan.source), prune::describe(orphan));
+            writeln!(
+                out,
+                "orphan     {name}: {what} (its source is not among these inputs)"
+            )?;
+        }
     }
     let skipped = counts.skip + settled.iter().filter(|(_, o)| o.error().is_none()).count() as u64;
     let unreadable = settled.iter().filter(|(_, o)| o.error().is_some()).count();
     writeln!(
         out,
-        "{} create, {} update, {} keep, {} collision, {} refused, {skipped} skipped, {unreadable} unreadable, {} orphans",
-        counts.create, counts.update, counts.keep, counts.collision, counts.refused, counts.orphans,
+        "{} create, {} update{}, {} keep, {} collision, {} refused, {skipped} skipped, {unreadable} unreadable, {} orphans",
+        counts.create,
+        counts.update,
+        by_reason(plan),
+        counts.keep,
+        counts.collision,
+        counts.refused,
+        counts.orphans,
     )?;
     if largest > 0 {
         let size = ByteSize(largest).display().iec();
@@ -218,7 +292,27 @@ fn print_plan(args: &PlanArgs, plan: &Plan, settled: &[(String, Outcome)]) -> io
     Ok(())
 }
 
+/// ` (2 engine, 1 source)`, where anything is updated.
+fn by_reason(plan: &Plan) -> String {
+    let updates = plan.updates();
+    let reasons = updates
+        .iter()
+        .map(|(code, count)| format!("{count} {code}"));
+    let reasons: Vec<String> = reasons.collect();
+    if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    }
+}
+
 fn plan_line(item: &Item) -> Value {
+    let code = match &item.action {
+        Action::Update(reason) => Some(reason.code()),
+        Action::Skip(reason) => Some(reason.code()),
+        Action::Collision(error) | Action::Refused(error) => Some(error.code()),
+        _ => None,
+    };
     let reason = match &item.action {
         Action::Update(reason) => Some(reason.to_string()),
         Action::Skip(reason) => Some(reason.to_string()),
@@ -229,6 +323,7 @@ fn plan_line(item: &Item) -> Value {
         "source": item.candidate.listed.key,
         "path": item.candidate.name,
         "action": item.action.word(),
+        "code": code,
         "reason": reason,
         "memory_bytes": item.memory_bytes,
     })
@@ -237,56 +332,52 @@ fn plan_line(item: &Item) -> Value {
 /// `pixmill convert`
 pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let recipe = args.work.choice.load()?;
+    check_arguments(args)?;
     if args.work.output.as_os_str() == "-" {
-        if args.work.json || args.page.html || args.metrics.is_some() || args.report.is_some() {
-            bail!(
-                "-o - writes nothing but the rendition; leave out --json, --html, --metrics and --report"
-            );
-        }
         return convert_to_stdout(&args.work, &recipe).await;
-    }
-    if !args.page.html_base.is_empty() && !args.page.html && args.report.is_none() {
-        bail!("--html-base says where --html and --report find the renditions; add one of them");
     }
     let output = Place::of_output(&args.work.output)?;
     let sheet = args.report.as_ref();
     let sheet = sheet.map(|file| Sheet::new(file, &output, &args.page.html_base, &recipe));
     let sheet = sheet.transpose()?;
     let interrupted = Arc::new(AtomicBool::new(false));
-    tokio::spawn(watch_for_signals(interrupted.clone()));
+    let first_signal = Arc::new(Notify::new());
+    tokio::spawn(watch_for_signals(interrupted.clone(), first_signal.clone()));
 
     let buckets = Buckets::default();
     let store = buckets.output(&output, args.durable).await?;
-    let mut inputs = collect(&args.work, &output, &buckets, recipe.limits.input_bytes).await?;
-    if let Some(sheet) = &sheet {
-        // An older sheet among the pictures is no input, as no record of ours is.
-        let is_other = |path: &str| !sheet.is_own_file(Path::new(path));
-        inputs.candidates.retain(|found| is_other(&found.name));
-    }
-    let budget = Budget::of(&args.work, inputs.candidates.len());
-    if let Some(folder) = output.folder() {
-        FolderStore::open_lazily(folder)?.clean_leftovers().await?;
-    }
     let metrics = Arc::new(PrometheusText::new());
+    let places = recipe.output.clone();
     let stop = Stop::on(interrupted.clone());
-    let processor = processor(&args.work, recipe, &budget, store.clone(), stop)
-        .with_metrics(metrics.clone() as Arc<dyn MetricSink>);
-    let Inputs {
-        candidates,
-        settled,
-    } = inputs;
-    let is_in_bucket = |item: &Item| {
-        let name = &item.candidate.name;
-        name.starts_with(SCHEME)
+    let (preparing, stopped) = (
+        prepare(
+            args,
+            &output,
+            &buckets,
+            store.clone(),
+            recipe,
+            sheet.as_ref(),
+            stop,
+        ),
+        first_signal.notified(),
+    );
+    let prepared = match select(pin!(preparing), pin!(stopped)).await {
+        Either::Left((prepared, _)) => prepared?,
+        // Nothing has been written, and a long listing need not end.
+        Either::Right(_) => {
+            Report::new(args, store, places, 0).finish()?;
+            return Ok(Ended::Stopped);
+        }
     };
-    let plan = processor.plan(candidates, output.folds_case()).await;
-    let plan = told_of_output(plan, &output)?;
-    let mut at_once = budget.jobs;
-    if output.bucket().is_some() || plan.items.iter().any(is_in_bucket) {
-        at_once += ON_THEIR_WAY;
-    }
-
-    let places = processor.recipe().output.clone();
+    let Prepared {
+        processor,
+        at_once,
+        memory,
+        plan,
+        settled,
+        prunable,
+    } = prepared;
+    let processor = processor.with_metrics(metrics.clone() as Arc<dyn MetricSink>);
     let mut report = Report::new(args, store, places, plan.items.len() + settled.len());
     report.sheet = sheet;
     for (name, outcome) in settled {
@@ -297,20 +388,28 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let work = carry_out(
         &processor,
         plan.items,
-        budget.memory,
+        memory,
         at_once,
         &interrupted,
         &progress,
     );
-    let mut work = std::pin::pin!(work);
+    let mut work = pin!(work);
     while let Some(ran) = work.next().await {
         report.take(&ran).await?;
+    }
+    if let Some((sources, found)) = prunable {
+        let processor = processor.clone().with_sources(sources);
+        let mut removing = pin!(prune::carry_out(&processor, found, &interrupted));
+        while let Some(removed) = removing.next().await {
+            report.take_removed(&removed)?;
+        }
     }
     if let Some(path) = &args.metrics {
         let written = metrics.write(path);
         written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
     }
     let sheet = report.sheet.take();
+    let unremoved = report.pruned.map_or(0, |pruned| pruned.failed);
     let (counts, deferred) = report.finish()?;
     if let Some(sheet) = sheet {
         sheet.write()?;
@@ -321,10 +420,100 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     }
     Ok(if interrupted.load(Ordering::Relaxed) {
         Ended::Stopped
-    } else if counts.rejected + counts.failed > 0 || deferred > 0 {
+    } else if counts.rejected + counts.failed + unremoved > 0 || deferred > 0 {
         Ended::WithTrouble
     } else {
         Ended::Well
+    })
+}
+
+/// Refuses options that contradict each other.
+fn check_arguments(args: &Convert) -> anyhow::Result<()> {
+    let prints_more = args.work.json || args.page.html || args.metrics.is_some();
+    if args.work.output.as_os_str() == "-" && (prints_more || args.report.is_some()) {
+        bail!(
+            "-o - writes nothing but the rendition; leave out --json, --html, --metrics and --report"
+        );
+    }
+    if !args.page.html_base.is_empty() && !args.page.html && args.report.is_none() {
+        bail!("--html-base says where --html and --report find the renditions; add one of them");
+    }
+    if args.prune.is_asked {
+        prune::check_arguments(&args.work)?;
+        if !args.prune.yes && !prune::can_ask() {
+            bail!(
+                "--prune asks before it removes anything, and there is no terminal; look at `plan --prune`, and add --yes"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What `convert` has before it begins to work.
+struct Prepared {
+    processor: Processor,
+    /// How many pictures may be under way.
+    at_once: usize,
+    /// How much memory they may take, in bytes.
+    memory: u64,
+    plan: Plan,
+    settled: Vec<(String, Outcome)>,
+    /// What will be removed, and where its sources are looked for; none where nothing is pruned.
+    prunable: Option<(Arc<dyn BlobStore>, Vec<prune::Found>)>,
+}
+
+/// Collects, plans, and asks what has to be asked.
+async fn prepare(
+    args: &Convert,
+    output: &Place,
+    buckets: &Buckets,
+    store: Arc<dyn BlobStore>,
+    recipe: Recipe,
+    sheet: Option<&Sheet>,
+    stop: Stop,
+) -> anyhow::Result<Prepared> {
+    let mut inputs = collect(&args.work, output, buckets, recipe.limits.input_bytes).await?;
+    if let Some(sheet) = sheet {
+        // An older sheet among the pictures is no input, as no record of ours is.
+        let is_other = |path: &str| !sheet.is_own_file(Path::new(path));
+        inputs.candidates.retain(|found| is_other(&found.name));
+    }
+    if args.prune.is_asked {
+        prune::check_inputs(&inputs)?;
+    }
+    let budget = Budget::of(&args.work, inputs.candidates.len());
+    if let Some(folder) = output.folder() {
+        FolderStore::open_lazily(folder)?.clean_leftovers().await?;
+    }
+    let processor = processor(&args.work, recipe, &budget, store, true, stop);
+    let Inputs {
+        candidates,
+        settled,
+    } = inputs;
+    let plan = processor.plan(candidates, output.folds_case()).await;
+    let plan = told_of_output(plan, output)?;
+    let prunable = if args.prune.is_asked {
+        prune::check_plan(&plan, &args.work)?;
+        let sources = plan.items[0].candidate.sources.clone();
+        let found = prune::look(&sources, plan.orphans.clone()).await;
+        prune::show(&found, &mut io::stderr().lock())?;
+        let is_agreed = prune::is_agreed(&found, args.prune.yes, output).await?;
+        is_agreed.then_some((sources, found))
+    } else {
+        None
+    };
+    let mut at_once = budget.jobs;
+    let is_in_bucket = |item: &Item| item.candidate.name.starts_with(SCHEME);
+    if output.bucket().is_some() || plan.items.iter().any(is_in_bucket) {
+        at_once += ON_THEIR_WAY;
+    }
+    Ok(Prepared {
+        processor,
+        at_once,
+        memory: budget.memory,
+        plan,
+        settled,
+        prunable,
     })
 }
 
@@ -333,7 +522,7 @@ const FILE_TOO_LARGE: i32 = 25;
 
 /// The first signal asks the jobs to end, the second ends the process: nothing at a final name is
 /// ever half written.
-async fn watch_for_signals(interrupted: Arc<AtomicBool>) {
+async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term)) = (
         signal(SignalKind::interrupt()),
@@ -345,10 +534,11 @@ async fn watch_for_signals(interrupted: Arc<AtomicBool>) {
     // the process.
     let _limit = signal(SignalKind::from_raw(FILE_TOO_LARGE));
     loop {
-        futures_util::future::select(std::pin::pin!(int.recv()), std::pin::pin!(term.recv())).await;
+        select(pin!(int.recv()), pin!(term.recv())).await;
         if interrupted.swap(true, Ordering::Relaxed) {
             std::process::exit(crate::STOPPED.into());
         }
+        first.notify_one();
     }
 }
 
@@ -472,7 +662,17 @@ struct Report<'a> {
     bytes: u64,
     /// Variants that memory did not allow for.
     deferred: usize,
+    /// What became of orphans, where any were to be removed.
+    pruned: Option<Pruned>,
     began: Instant,
+}
+
+/// How many sources' renditions were removed, stayed because the source was back, and couldn't be removed.
+#[derive(Clone, Copy, Default, serde::Serialize)]
+struct Pruned {
+    removed: u64,
+    kept: u64,
+    failed: u64,
 }
 
 impl<'a> Report<'a> {
@@ -489,8 +689,32 @@ impl<'a> Report<'a> {
             renditions: 0,
             bytes: 0,
             deferred: 0,
+            pruned: None,
             began: Instant::now(),
         }
+    }
+
+    fn take_removed(&mut self, (orphan, removed): &prune::Removed) -> io::Result<()> {
+        let pruned = self.pruned.get_or_insert_default();
+        let (word, why) = match removed {
+            Ok(true) => ("pruned", prune::describe(orphan)),
+            Ok(false) => ("kept", "its source is there again".to_owned()),
+            Err(error) => ("failed", format!("it can't be removed: {error}")),
+        };
+        *match removed {
+            Ok(true) => &mut pruned.removed,
+            Ok(false) => &mut pruned.kept,
+            Err(_) => &mut pruned.failed,
+        } += 1;
+        if self.args.work.json {
+            let line = json!({ "orphan": orphan.source, "outcome": word, "message": why });
+            writeln!(io::stdout().lock(), "{line}")?;
+        }
+        if removed.is_err() || !self.args.quiet {
+            let name = shown(&orphan.source);
+            self.progress.say(&format!("{word} {name}: {why}"));
+        }
+        Ok(())
     }
 
     async fn take(&mut self, ran: &Ran) -> anyhow::Result<()> {
@@ -619,6 +843,7 @@ impl<'a> Report<'a> {
                 "renditions": self.renditions,
                 "written_bytes": self.bytes,
                 "deferred": self.deferred,
+                "pruned": self.pruned,
             });
             writeln!(out, "{summary}")?;
         } else {
@@ -640,6 +865,13 @@ impl<'a> Report<'a> {
                 "{} renditions, {size}, in {seconds:.1} s",
                 self.renditions
             )?;
+            if let Some(pruned) = self.pruned {
+                writeln!(
+                    out,
+                    "{} pruned, {} kept because their source is back, {} could not be removed",
+                    pruned.removed, pruned.kept, pruned.failed
+                )?;
+            }
             if self.deferred > 0 {
                 writeln!(
                     out,
@@ -694,7 +926,7 @@ fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> V
 }
 
 /// A name as it may be shown on a terminal: control characters are escaped.
-fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     name.chars()
         .flat_map(|c| {
             let escaped: Vec<char> = if c.is_control() {

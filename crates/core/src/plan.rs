@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -13,9 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Cause, Error, Stage};
 use crate::image::{Format, Info, Sniffed, WarningCode};
+use crate::key::KeyTemplate;
 use crate::manifest::{FailureRecord, Manifest, State};
 use crate::outcome::SkipReason;
-use crate::ports::{BlobStore, Listed};
+use crate::ports::{BlobStore, Etag, Listed};
 use crate::process::{
     CALLS_AT_ONCE, Foreign, Processor, foreign_file, known_failure, probe_source, still_fails,
 };
@@ -94,6 +96,21 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Reason {
+    /// The bounded word for JSON.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Recipe => "recipe",
+            Self::Engine => "engine",
+            Self::Missing => "missing",
+            Self::Unfinished => "unfinished",
+            Self::Deferred => "deferred",
+            Self::Forced => "forced",
+        }
+    }
+}
+
 impl Action {
     /// The action's one word.
     pub fn word(&self) -> &'static str {
@@ -125,13 +142,21 @@ pub struct Item {
     pub memory_bytes: u64,
 }
 
-/// What was made from a source that is not among the inputs.
+/// What was made from a source that is not among the inputs, or tells of one that could not be processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
-    /// The source's key, as its manifest says.
+    /// The source's key, as its manifest or failure record says.
     pub source: String,
-    /// The manifest's key.
-    pub manifest: String,
+    /// The manifest's key; none where there is a failure record alone.
+    pub manifest: Option<String>,
+    /// The failure record's key.
+    pub failure: Option<String>,
+    /// What lies under the keys that the manifest claims, in the order of their keys.
+    pub renditions: Vec<String>,
+    /// The size of all of these, in bytes.
+    pub bytes: u64,
+    /// One of the claimed keys that the manifest of another source claims too: then it is not known whose it is.
+    pub shared: Option<String>,
 }
 
 /// What a run would do.
@@ -156,6 +181,17 @@ pub struct PlanCounts {
 }
 
 impl Plan {
+    /// How many sources are made again for which reason, by the reason's code.
+    pub fn updates(&self) -> BTreeMap<&'static str, u64> {
+        let mut updates = BTreeMap::new();
+        for item in &self.items {
+            if let Action::Update(reason) = item.action {
+                *updates.entry(reason.code()).or_default() += 1;
+            }
+        }
+        updates
+    }
+
     /// How many sources get which action.
     pub fn counts(&self) -> PlanCounts {
         let mut counts = PlanCounts {
@@ -176,6 +212,15 @@ impl Plan {
     }
 }
 
+/// What lies in the output, by key.
+type Listing = BTreeMap<String, There>;
+
+/// A line of the output's listing without its key.
+struct There {
+    size: u64,
+    etag: Etag,
+}
+
 /// What the survey found of one source.
 #[derive(Default)]
 struct Found {
@@ -194,33 +239,53 @@ impl Processor {
     /// Fails only where the output itself can't be read; what is wrong with one source is in its item.
     pub async fn plan(&self, candidates: Vec<Candidate>, fold_case: bool) -> Result<Plan, Error> {
         let listing = self.list_output().await?;
-        let found = futures_util::stream::iter(candidates.iter().cloned())
-            .map(|candidate| self.survey(candidate, &listing))
-            .buffered(CALLS_AT_ONCE);
-        let found: Vec<Found> = found.try_collect().await?;
-        let orphans = self.orphans(&candidates, &listing).await?;
-
-        let manifests = found
+        let mut orphans = self.orphans(&candidates, &listing).await?;
+        let orphaned: BTreeSet<String> = orphans
             .iter()
-            .filter_map(|f| f.manifest.as_ref()?.as_ref().ok());
-        let ours: BTreeSet<&str> = manifests
-            .chain(orphans.iter().map(|(_, manifest)| manifest))
-            .flat_map(Manifest::claimed_keys)
+            .flat_map(|orphan| orphan.renditions.iter().cloned())
             .collect();
+        let overlaps = candidates.iter().any(|c| c.key_in_output.is_some());
+        // What a record holds is let go as soon as it has decided, but for the keys that concern others too.
+        let (mut ours, mut shared) = (orphaned.clone(), BTreeSet::new());
         let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
-        for (candidate, found) in candidates.into_iter().zip(&found) {
-            let own = candidate.key_in_output.as_deref();
-            let action = if own.is_some_and(|key| ours.contains(key)) {
-                Action::Skip(SkipReason::OwnOutput)
-            } else {
-                self.decide(&candidate.listed, found, &listing)
-            };
-            items.push(Item {
-                candidate,
-                action,
-                info: None,
-                memory_bytes: 0,
-            });
+        let mut decided = futures_util::stream::iter(candidates)
+            .map(async |candidate| {
+                let found = self.survey(&candidate, &listing).await?;
+                let action = self.decide(&candidate.listed, &found, &listing);
+                let mut claimed = Vec::new();
+                if let Some(Ok(manifest)) = &found.manifest {
+                    let keys = manifest.claimed_keys();
+                    let keys = keys.filter(|key| overlaps || orphaned.contains(*key));
+                    claimed.extend(keys.map(str::to_owned));
+                }
+                let item = Item {
+                    candidate,
+                    action,
+                    info: None,
+                    memory_bytes: 0,
+                };
+                Ok::<_, Error>((item, claimed))
+            })
+            .buffered(CALLS_AT_ONCE);
+        while let Some((item, claimed)) = decided.try_next().await? {
+            items.push(item);
+            for key in claimed {
+                if orphaned.contains(&key) {
+                    shared.insert(key.clone());
+                }
+                ours.insert(key);
+            }
+        }
+        drop(decided);
+        for item in &mut items {
+            let own = item.candidate.key_in_output.as_deref();
+            if own.is_some_and(|key| ours.contains(key)) {
+                item.action = Action::Skip(SkipReason::OwnOutput);
+            }
+        }
+        for orphan in &mut orphans {
+            let claimed_twice = orphan.renditions.iter().find(|key| shared.contains(*key));
+            orphan.shared = claimed_twice.cloned();
         }
         let items = futures_util::stream::iter(items)
             .map(|item| self.look_at_header(item))
@@ -228,23 +293,19 @@ impl Processor {
         let mut items: Vec<Item> = items.collect().await;
         refuse_collisions(&self.recipe, &mut items, fold_case);
         refuse_overwriting_inputs(&self.recipe, &mut items);
-        Ok(Plan {
-            items,
-            orphans: orphans.into_iter().map(|(orphan, _)| orphan).collect(),
-        })
+        Ok(Plan { items, orphans })
     }
 
-    async fn list_output(&self) -> Result<BTreeMap<String, Listed>, Error> {
-        let lines = self.output.list("").map_ok(|line| (line.key.clone(), line));
+    async fn list_output(&self) -> Result<Listing, Error> {
+        let lines = self.output.list("").map_ok(|line| {
+            let Listed { key, size, etag } = line;
+            (key, There { size, etag })
+        });
         let listing = lines.try_collect().await;
         listing.map_err(|error| Error::new(Stage::Plan, error))
     }
 
-    async fn survey(
-        &self,
-        candidate: Candidate,
-        listing: &BTreeMap<String, Listed>,
-    ) -> Result<Found, Error> {
+    async fn survey(&self, candidate: &Candidate, listing: &Listing) -> Result<Found, Error> {
         let source = &candidate.listed;
         let mut found = Found::default();
         let manifest_key = self.recipe.output.manifest_key(&source.key);
@@ -266,9 +327,7 @@ impl Processor {
             && manifest.source.bytes == source.size
             && !is_same_object(manifest, source)
         {
-            found.same_content = self
-                .has_content(&candidate, &manifest.source.sha256)
-                .await?;
+            found.same_content = self.has_content(candidate, &manifest.source.sha256).await?;
         }
         if let Some(Ok(_)) = &found.manifest
             && self.recipe.takes_focus_points()
@@ -301,44 +360,88 @@ impl Processor {
         }
     }
 
-    /// Manifests of sources that are not among the candidates.
+    /// Manifests and failure records of sources that are not among the candidates, in the order of the sources.
     async fn orphans(
         &self,
         candidates: &[Candidate],
-        listing: &BTreeMap<String, Listed>,
-    ) -> Result<Vec<(Orphan, Manifest)>, Error> {
+        listing: &Listing,
+    ) -> Result<Vec<Orphan>, Error> {
         let output = &self.recipe.output;
-        let known: BTreeSet<String> = candidates
+        let mut known: BTreeSet<String> = candidates
             .iter()
             .map(|c| output.manifest_key(&c.listed.key))
             .collect();
-        let strangers = listing
-            .keys()
-            .filter(|key| output.manifest.could_have_made(key) && !known.contains(*key));
-        let read = futures_util::stream::iter(strangers.cloned().collect::<Vec<_>>())
+        let strangers = |template: &KeyTemplate, known: &BTreeSet<String>| {
+            let keys = listing.keys();
+            let strange = |key: &&String| template.could_have_made(key) && !known.contains(*key);
+            keys.filter(strange).cloned().collect::<Vec<_>>()
+        };
+        let mut orphans: BTreeMap<String, Orphan> = BTreeMap::new();
+        let mut read = futures_util::stream::iter(strangers(&output.manifest, &known))
             .map(async |key: String| {
-                let Some(bytes) = self.record(&key).await? else {
-                    return Ok(None);
-                };
+                let bytes = self.record(&key).await?;
                 // Whatever else ends in this name is somebody else's.
-                let manifest = Manifest::from_json(&key, &bytes).ok();
+                let manifest = bytes.and_then(|bytes| Manifest::from_json(&key, &bytes).ok());
                 let ours = manifest.filter(|m| output.manifest_key(&m.source.key) == key);
-                Ok::<_, Error>(ours.map(|manifest| {
-                    let orphan = Orphan {
-                        source: manifest.source.key.clone(),
-                        manifest: key,
-                    };
-                    (orphan, manifest)
-                }))
+                Ok::<_, Error>(ours.map(|manifest| (key, manifest)))
             })
             .buffered(CALLS_AT_ONCE);
-        read.try_filter_map(|found| std::future::ready(Ok(found)))
-            .try_collect()
-            .await
+        while let Some(found) = read.try_next().await? {
+            let Some((key, manifest)) = found else {
+                continue;
+            };
+            let claimed: BTreeSet<&str> = manifest.claimed_keys().collect();
+            let there = claimed
+                .into_iter()
+                .filter_map(|key| Some((key, listing.get(key)?)));
+            let (renditions, sizes): (Vec<_>, Vec<_>) = there
+                .map(|(key, there)| (key.to_owned(), there.size))
+                .unzip();
+            let failed_key = output.failed_key(&manifest.source.key);
+            let failure = Some(failed_key).filter(|key| listing.contains_key(key));
+            let orphan = Orphan {
+                source: manifest.source.key,
+                manifest: Some(key),
+                failure,
+                renditions,
+                bytes: sizes.into_iter().sum(),
+                shared: None,
+            };
+            orphans.insert(orphan.source.clone(), orphan);
+        }
+        drop(read);
+        known = candidates
+            .iter()
+            .map(|c| output.failed_key(&c.listed.key))
+            .collect();
+        let failures = orphans.values().filter_map(|orphan| orphan.failure.clone());
+        known.extend(failures);
+        let mut read = futures_util::stream::iter(strangers(&output.failed, &known))
+            .map(async |key: String| {
+                let bytes = self.record(&key).await?;
+                let record = bytes.and_then(|bytes| FailureRecord::from_json(&key, &bytes).ok());
+                let ours = record.filter(|record| output.failed_key(&record.source) == key);
+                Ok::<_, Error>(ours.map(|record| (key, record.source)))
+            })
+            .buffered(CALLS_AT_ONCE);
+        while let Some(found) = read.try_next().await? {
+            let Some((key, source)) = found else {
+                continue;
+            };
+            orphans.entry(source.clone()).or_insert(Orphan {
+                source,
+                manifest: None,
+                failure: Some(key),
+                renditions: Vec::new(),
+                bytes: 0,
+                shared: None,
+            });
+        }
+        Ok(orphans.into_values().collect())
     }
 
     /// What follows for one source from what was found.
-    fn decide(&self, source: &Listed, found: &Found, listing: &BTreeMap<String, Listed>) -> Action {
+    fn decide(&self, source: &Listed, found: &Found, listing: &Listing) -> Action {
         let force = self.options.force;
         let careful = self.options.foreign == Foreign::Refuse && !force;
         if let Some(failure) = &found.failure
@@ -393,7 +496,7 @@ impl Processor {
     /// Reads the header of what would be made: what is refused by it is known before the run, and
     /// so is the memory that the rest will need.
     async fn look_at_header(&self, mut item: Item) -> Item {
-        if !item.action.renders() {
+        if !item.action.renders() || !self.options.headers {
             return item;
         }
         let source = &item.candidate.listed;
@@ -440,7 +543,7 @@ fn why_update(
     recipe: &Recipe,
     manifest: &Manifest,
     same_source: bool,
-    listing: &BTreeMap<String, Listed>,
+    listing: &Listing,
 ) -> Option<Reason> {
     if manifest.state == State::Replacing {
         return Some(Reason::Unfinished);
@@ -515,43 +618,56 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
             key.to_owned()
         }
     };
-    let mut owners: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    let mut keys: Vec<Vec<String>> = Vec::with_capacity(items.len());
-    for (at, item) in items.iter().enumerate() {
+    let keys = |item: &Item| {
         // What is refused or skipped writes nothing.
         let writes = item.action.renders() || matches!(item.action, Action::Keep { .. });
-        let mine = if writes {
+        if writes {
             keys_of(recipe, item)
         } else {
             Vec::new()
-        };
-        for key in &mine {
-            owners.entry(fold(key)).or_default().push(at);
-        }
-        keys.push(mine);
-    }
-    let mut found: Vec<Option<String>> = vec![None; items.len()];
-    let mut clash = |one: usize, other: usize, words: &str| {
-        if one != other {
-            for (here, there) in [(one, other), (other, one)] {
-                let there = &items[there].candidate.name;
-                found[here].get_or_insert_with(|| format!("{there:?} would {words}"));
-            }
         }
     };
-    for (at, mine) in keys.iter().enumerate() {
-        for key in mine {
-            let folded = fold(key);
-            for other in &owners[&folded] {
-                clash(at, *other, &format!("write {key:?} too"));
+    // Hashes in the place of keys: of millions of sources, all keys would take more memory than anything else here.
+    // Where two hashes meet, the keys themselves are looked at.
+    let hash = |key: &str| {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut owners: Vec<(u64, usize)> = Vec::with_capacity(items.len() * 4);
+    for (at, item) in items.iter().enumerate() {
+        owners.extend(keys(item).iter().map(|key| (hash(&fold(key)), at)));
+    }
+    owners.sort_unstable();
+    owners.dedup();
+    let owners_of = |folded: &str, but_for: usize| {
+        let hash = hash(folded);
+        let first = owners.partition_point(|(other, _)| *other < hash);
+        let same = owners[first..]
+            .iter()
+            .take_while(|(other, _)| *other == hash);
+        let others = same.map(|(_, at)| *at).filter(|at| *at != but_for);
+        let is_owner = |at: &usize| keys(&items[*at]).iter().any(|key| fold(key) == folded);
+        others.filter(is_owner).collect::<Vec<_>>()
+    };
+    let mut found: Vec<Option<String>> = vec![None; items.len()];
+    let mut clash = |one: usize, other: usize, words: &str| {
+        for (here, there) in [(one, other), (other, one)] {
+            let there = &items[there].candidate.name;
+            found[here].get_or_insert_with(|| format!("{there:?} would {words}"));
+        }
+    };
+    for (at, item) in items.iter().enumerate() {
+        for key in keys(item) {
+            let folded = fold(&key);
+            for other in owners_of(&folded, at) {
+                clash(at, other, &format!("write {key:?} too"));
             }
             for ancestor in ancestors(&folded) {
-                for other in owners.get(ancestor).into_iter().flatten() {
-                    clash(
-                        at,
-                        *other,
-                        &format!("need {ancestor:?} as a file and a folder at once with this one"),
-                    );
+                for other in owners_of(ancestor, at) {
+                    let words =
+                        format!("need {ancestor:?} as a file and a folder at once with this one");
+                    clash(at, other, &words);
                 }
             }
         }
