@@ -32,6 +32,8 @@ Examples:
   pixmill convert photos -o small --format webp --quality 80 --width 1600
   pixmill plan photos -o renditions
   pixmill convert s3://uploads -o s3://processed
+  pixmill plan s3://uploads -o s3://processed --prune
+  pixmill plan --inventory manifest.json -o s3://processed --emit-batch-manifest backfill.csv
   pixmill inspect photo.jpg";
 
 #[derive(Debug, Subcommand)]

@@ -83,7 +83,11 @@ pub(crate) async fn collect(
         };
         let rows = inventory::read(file)?;
         buckets.check().await?;
-        for looked in looked_up(buckets, rows, below).await {
+        let looked = looked_up(buckets, rows, below).await;
+        if let (true, Some(below)) = (looked.is_empty(), below) {
+            bail!("{} lists nothing below {below}", file.display());
+        }
+        for looked in looked {
             collector.address(looked);
         }
         return Ok(collector.found);
@@ -160,7 +164,10 @@ async fn looked_up(
         by_bucket.entry(row.bucket.clone()).or_default().push(row);
     }
     let mut all = Vec::new();
-    for (bucket, rows) in by_bucket {
+    for (bucket, mut rows) in by_bucket {
+        // A list of versions names an object more than once.
+        rows.sort_by(|a, b| a.key.cmp(&b.key));
+        rows.dedup_by(|a, b| a.key == b.key);
         let store = buckets.open_at(&bucket, prefix.clone()).await;
         let mut found: Vec<Result<Listed, StoreError>> = stream::iter(rows)
             .map(async |row| match (row.size, row.etag) {

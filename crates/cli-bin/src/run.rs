@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use futures_util::future::{Either, select};
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use pixmill::Recipe;
 use pixmill::alert::after_run;
 use pixmill::error::{Error, ImageError, Stage};
@@ -347,25 +347,20 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let buckets = Buckets::default();
     let store = buckets.output(&output, args.durable).await?;
     let metrics = Arc::new(PrometheusText::new());
-    let places = recipe.output.clone();
+    let records = Records {
+        store: store.clone(),
+        places: recipe.output.clone(),
+    };
     let stop = Stop::on(interrupted.clone());
     let (preparing, stopped) = (
-        prepare(
-            args,
-            &output,
-            &buckets,
-            store.clone(),
-            recipe,
-            sheet.as_ref(),
-            stop,
-        ),
+        prepare(args, &output, &buckets, store, recipe, sheet.as_ref(), stop),
         first_signal.notified(),
     );
     let prepared = match select(pin!(preparing), pin!(stopped)).await {
         Either::Left((prepared, _)) => prepared?,
         // Nothing has been written, and a long listing need not end.
         Either::Right(_) => {
-            Report::new(args, store, places, 0).finish()?;
+            Report::new(args, 0).finish()?;
             return Ok(Ended::Stopped);
         }
     };
@@ -378,11 +373,12 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         prunable,
     } = prepared;
     let processor = processor.with_metrics(metrics.clone() as Arc<dyn MetricSink>);
-    let mut report = Report::new(args, store, places, plan.items.len() + settled.len());
+    let mut report = Report::new(args, plan.items.len() + settled.len());
+    let shows_pictures = args.page.html || sheet.is_some();
     report.sheet = sheet;
     for (name, outcome) in settled {
         processor.settle(&name, None, &outcome);
-        report.take(&Ran::settled(name, outcome)).await?;
+        report.take(&Ran::settled(name, outcome))?;
     }
     let progress = report.progress.clone();
     let work = carry_out(
@@ -390,12 +386,13 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         plan.items,
         memory,
         at_once,
+        shows_pictures.then_some(&records),
         &interrupted,
         &progress,
     );
     let mut work = pin!(work);
-    while let Some(ran) = work.next().await {
-        report.take(&ran).await?;
+    while let Some(ran) = work.try_next().await? {
+        report.take(&ran)?;
     }
     if let Some((sources, found)) = prunable {
         let processor = processor.clone().with_sources(sources);
@@ -498,6 +495,9 @@ async fn prepare(
         let found = prune::look(&sources, plan.orphans.clone()).await;
         prune::show(&found, &mut io::stderr().lock())?;
         let is_agreed = prune::is_agreed(&found, args.prune.yes, output).await?;
+        if !is_agreed {
+            eprintln!("nothing is pruned");
+        }
         is_agreed.then_some((sources, found))
     } else {
         None
@@ -549,6 +549,8 @@ struct Ran {
     /// Its key; none where it never got one.
     key: Option<String>,
     outcome: Outcome,
+    /// Of what was in place already, where the report shows it.
+    manifest: Option<Manifest>,
     /// Its size, where it was looked at.
     bytes: Option<u64>,
     milliseconds: u64,
@@ -560,9 +562,24 @@ impl Ran {
             name,
             key: None,
             outcome,
+            manifest: None,
             bytes: None,
             milliseconds: 0,
         }
+    }
+}
+
+/// The manifests of an output.
+struct Records {
+    store: Arc<dyn BlobStore>,
+    places: Output,
+}
+
+impl Records {
+    async fn manifest(&self, source: &str) -> anyhow::Result<Manifest> {
+        let key = self.places.manifest_key(source);
+        let record = self.store.get(&key, MAX_RECORD_BYTES, None).await?;
+        Ok(Manifest::from_json(&key, &record.bytes)?)
     }
 }
 
@@ -573,9 +590,10 @@ fn carry_out<'a>(
     items: Vec<Item>,
     memory_bytes: u64,
     at_once: usize,
+    records: Option<&'a Records>,
     interrupted: &'a AtomicBool,
     progress: &'a Progress,
-) -> impl futures_util::Stream<Item = Ran> + 'a {
+) -> impl futures_util::Stream<Item = anyhow::Result<Ran>> + 'a {
     let pieces = usize::try_from(memory_bytes / PIECE).unwrap_or(usize::MAX);
     let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
     let memory = Arc::new(Semaphore::new(pieces));
@@ -593,13 +611,19 @@ fn carry_out<'a>(
                 // Waiting for memory says nothing about this picture.
                 let began = Instant::now();
                 let outcome = one_item(processor, item, interrupted, progress).await;
-                Ran {
+                let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let manifest = match (&outcome, records) {
+                    (Outcome::Unchanged, Some(records)) => Some(records.manifest(&key).await?),
+                    _ => None,
+                };
+                Ok(Ran {
                     name,
                     key: Some(key),
                     outcome,
+                    manifest,
                     bytes,
-                    milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-                }
+                    milliseconds,
+                })
             }
         })
         .buffer_unordered(at_once)
@@ -647,10 +671,6 @@ fn is_no_fresh_look(error: &Error) -> bool {
 /// Counts and prints outcomes as they come.
 struct Report<'a> {
     args: &'a Convert,
-    /// Where the run writes to.
-    store: Arc<dyn BlobStore>,
-    /// Where manifests lie.
-    places: Output,
     /// Elements for a page, by the inputs' names: printed in this order, whichever ended first.
     pictures: BTreeMap<String, String>,
     /// The page of everything, where one is asked for.
@@ -676,11 +696,9 @@ struct Pruned {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &'a Convert, store: Arc<dyn BlobStore>, places: Output, inputs: usize) -> Self {
+    fn new(args: &'a Convert, inputs: usize) -> Self {
         Self {
             args,
-            store,
-            places,
             pictures: BTreeMap::new(),
             sheet: None,
             progress: Progress::new(inputs, args.quiet),
@@ -717,7 +735,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    async fn take(&mut self, ran: &Ran) -> anyhow::Result<()> {
+    fn take(&mut self, ran: &Ran) -> io::Result<()> {
         self.counts.add(&ran.outcome);
         let mut made = (0, 0);
         if let Outcome::Done(done) = &ran.outcome {
@@ -738,7 +756,7 @@ impl<'a> Report<'a> {
             writeln!(io::stdout().lock(), "{line}")?;
         }
         if self.args.page.html || self.sheet.is_some() {
-            self.take_for_pages(ran).await?;
+            self.take_for_pages(ran);
         }
         let name = shown(&ran.name);
         match &ran.outcome {
@@ -781,17 +799,10 @@ impl<'a> Report<'a> {
     }
 
     /// Keeps what the page of `--html` and the contact sheet need of an input.
-    async fn take_for_pages(&mut self, ran: &Ran) -> anyhow::Result<()> {
-        let read;
-        let manifest = match (&ran.outcome, &ran.key) {
-            (Outcome::Done(done), _) => Some(&done.manifest),
-            (Outcome::Unchanged, Some(key)) => {
-                let key = self.places.manifest_key(key);
-                let record = self.store.get(&key, MAX_RECORD_BYTES, None).await?;
-                read = Manifest::from_json(&key, &record.bytes)?;
-                Some(&read)
-            }
-            _ => None,
+    fn take_for_pages(&mut self, ran: &Ran) {
+        let manifest = match &ran.outcome {
+            Outcome::Done(done) => Some(&done.manifest),
+            _ => ran.manifest.as_ref(),
         };
         if let Some(sheet) = &mut self.sheet {
             let was_worked_on = !matches!(ran.outcome, Outcome::Unchanged | Outcome::Skipped(_));
@@ -806,7 +817,6 @@ impl<'a> Report<'a> {
         if let (true, Some(manifest)) = (self.args.page.html, manifest) {
             self.take_picture(ran, manifest);
         }
-        Ok(())
     }
 
     /// Keeps the element for a page, where there is something to show.

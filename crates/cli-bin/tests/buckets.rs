@@ -253,7 +253,7 @@ fn buckets_and_folders_in_any_mix_get_the_same_bytes() {
 #[test]
 fn what_the_command_leaves_in_a_bucket_is_what_the_function_leaves_there_manifests_and_all() {
     let cloud = Cloud::with_cats(&["a/cat.jpg", "a b+c%/cät.jpg"]);
-    cloud.uploads().insert("broken.jpg", &cat()[..1000]);
+    cloud.uploads().insert("broken.jpg", cat()[..1000].to_vec());
     let converted = cloud.run(&["convert", "s3://uploads", "-o", "s3://processed"]);
     assert_ended(&converted, 1);
 
@@ -528,10 +528,44 @@ fn ctrl_c_ends_a_plan_that_waits_for_a_bucket_at_once() {
     assert!(cloud.processed().keys().is_empty());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_run_that_ctrl_c_stops_is_finished_by_the_same_command() {
+    use std::io::{BufRead, BufReader, Read};
+
+    let keys: Vec<String> = (0..40).map(|n| format!("{n:02}.jpg")).collect();
+    let cloud = Cloud::with_cats(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let args = [
+        "convert",
+        "s3://uploads",
+        "-o",
+        "s3://processed",
+        "-r",
+        "two.toml",
+        "--json",
+    ];
+    let mut child = spawn(&mut cloud.command(&args));
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut text = String::new();
+    lines.read_line(&mut text).expect("a first picture");
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    sent.expect("kill starts");
+    lines.read_to_string(&mut text).expect("the rest");
+    let status = child.wait().expect("it ends");
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}: {text}");
+    let finished = cloud.convert("s3://uploads", &[]);
+    assert_ended(&finished, 0);
+    assert_eq!(cloud.processed().keys().len(), 40 * 3);
+    let lines = cloud.plan("s3://uploads", &[]);
+    assert_eq!(lines.last().expect("a summary")["summary"]["keep"], 40);
+}
+
 #[test]
 fn a_plan_counts_updates_by_their_reason_and_names_orphans() {
     let cloud = Cloud::with_cats(&["a.jpg", "b.jpg", "c.jpg", "gone.jpg"]);
-    cloud.uploads().insert("bad.jpg", &cat()[..500]);
+    cloud.uploads().insert("bad.jpg", cat()[..500].to_vec());
     assert_ended(&cloud.convert("s3://uploads", &[]), 1);
     remove(&cloud.uploads(), "gone.jpg");
     remove(&cloud.uploads(), "bad.jpg");
@@ -586,7 +620,7 @@ fn remove(bucket: &MemoryStore, key: &str) {
 #[test]
 fn pruning_removes_what_was_made_from_sources_that_are_gone_and_nothing_else() {
     let cloud = Cloud::with_cats(&["a.jpg", "gone.jpg", "dir/gone.jpg"]);
-    cloud.uploads().insert("bad.jpg", &cat()[..500]);
+    cloud.uploads().insert("bad.jpg", cat()[..500].to_vec());
     assert_ended(&cloud.convert("s3://uploads", &[]), 1);
     cloud.processed().insert("gone.jpg/notes.txt", "somebody's");
     cloud.processed().insert("other/manifest.json", "{}");
@@ -748,7 +782,7 @@ fn a_source_that_can_not_be_looked_for_keeps_its_renditions() {
 fn an_inventory_names_the_sources_and_a_batch_manifest_what_is_to_be_made() {
     let keys = ["in/a.jpg", "in/b c+d%.jpg", "in/old.jpg", "elsewhere.jpg"];
     let cloud = Cloud::with_cats(&keys);
-    let list = "uploads,in/\nuploads,in/old.jpg\nuploads,in/b+c%2Bd%25.jpg\nuploads,in/a.jpg\nuploads,elsewhere.jpg\nuploads,in/deleted.jpg\n";
+    let list = "uploads,in/\nuploads,in/old.jpg\nuploads,in/b+c%2Bd%25.jpg\nuploads,in/a.jpg\nuploads,elsewhere.jpg\nuploads,in/deleted.jpg\nuploads,in/a.jpg,older\n";
     fs::write(cloud.path("rows.csv"), list).expect("a list");
     let old = cloud.run(&[
         "convert",
@@ -793,6 +827,21 @@ fn an_inventory_names_the_sources_and_a_batch_manifest_what_is_to_be_made() {
         ""
     );
 
+    let args = [
+        "plan",
+        "s3://theirs/",
+        "--inventory",
+        "rows.csv",
+        "-o",
+        "out",
+    ];
+    let elsewhere = cloud.run(&args);
+    assert_ended(&elsewhere, 2);
+    assert!(
+        stderr(&elsewhere).contains("lists nothing below s3://theirs/"),
+        "{}",
+        stderr(&elsewhere)
+    );
     let parquet = cloud.path("rows.parquet");
     fs::write(&parquet, "PAR1 and more").expect("a file");
     let output = cloud.run(&["plan", "--inventory", "rows.parquet", "-o", "out"]);
@@ -929,4 +978,80 @@ fn moto_s_buckets_are_converted_planned_and_pruned() {
     );
     assert_eq!(count(&run(&plan), "orphans"), 0);
     assert_eq!(count(&run(&plan), "keep"), 7);
+}
+
+/// The peak memory of a plan of the uploads, in bytes: read while it is written out, and so complete.
+#[cfg(target_os = "linux")]
+fn memory_of_plan(cloud: &Cloud) -> u64 {
+    use std::io::{BufRead, BufReader, Read};
+
+    let args = [
+        "plan",
+        "s3://uploads",
+        "-o",
+        "s3://processed",
+        "-r",
+        "two.toml",
+        "--no-headers",
+    ];
+    let mut child = spawn(&mut cloud.command(&args));
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("a line");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id()));
+    let status = status.expect("it waits for its reader");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.expect("a peak").trim_end_matches("kB").trim();
+    lines.read_to_string(&mut line).expect("the rest");
+    assert!(child.wait().expect("it ends").success(), "{line}");
+    peak.parse::<u64>().expect("a number") << 10
+}
+
+/// With `PIXMILL_LONG=1` and `--nocapture`: of 100,000 objects.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plan_takes_little_memory_for_each_object_that_it_knows_of() {
+    let count = if std::env::var_os("PIXMILL_LONG").is_some() {
+        100_000
+    } else {
+        5_000
+    };
+    let cloud = Cloud::with_cats(&["cat.jpg"]);
+    assert_ended(&cloud.convert("s3://uploads", &[]), 0);
+    let manifest = cloud
+        .processed()
+        .read("cat.jpg/manifest.json")
+        .expect("a manifest");
+    let manifest = String::from_utf8(manifest.bytes.to_vec()).expect("JSON");
+    // More than a pipe holds, so that a reader's pause stops the plan.
+    let keys = |count: usize| {
+        (0..count).map(|n| format!("albums/2024/spring in the mountains/{n:07}.jpg"))
+    };
+    for key in keys(1_000) {
+        cloud.uploads().insert(&key, "x");
+    }
+    let base = memory_of_plan(&cloud);
+    for key in keys(count) {
+        cloud.uploads().insert(&key, "x");
+    }
+    let sources = memory_of_plan(&cloud);
+    for key in keys(count) {
+        for name in ["large.jpg", "small.webp"] {
+            cloud.processed().insert(&format!("{key}/{name}"), "x");
+        }
+        let manifest = manifest.replace("cat.jpg", &key);
+        cloud
+            .processed()
+            .insert(&format!("{key}/manifest.json"), manifest);
+    }
+    let both = memory_of_plan(&cloud);
+    let each = |peak: u64, objects: usize| peak.saturating_sub(base) / (objects as u64);
+    let (per_source, per_object) = (each(sources, count - 1_000), each(both, 4 * count - 1_000));
+    println!(
+        "base {base}, {per_source} bytes for a source, {per_object} for an object of both buckets"
+    );
+    assert!(
+        per_source < 3_000 && per_object < 1_500,
+        "{per_source}, {per_object}"
+    );
 }
