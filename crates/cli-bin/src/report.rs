@@ -323,11 +323,11 @@ impl Sheet {
         let data = data.to_string().replace('<', "\\u003c");
         let digest = |text: &str| STANDARD.encode(Sha256::digest(text));
         let images = match &self.output {
-            Links::Behind(base) => origin(base).unwrap_or_default(),
-            _ => "",
+            Links::Behind(base) => origin(base).map(|origin| format!(" {origin}")),
+            _ => None,
         };
         let page = PAGE
-            .replace("{{images}}", images)
+            .replace("{{images}}", &images.unwrap_or_default())
             .replace("{{style-digest}}", &digest(STYLE))
             .replace("{{script-digest}}", &digest(SCRIPT))
             .replace("{{style}}", STYLE)
