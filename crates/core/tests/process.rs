@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
-use pixmill::error::{ImageError, Stage, StoreError};
+use pixmill::error::{ImageError, Stage, StoreError, StoreErrorKind};
 use pixmill::job::Job;
 use pixmill::manifest::{Manifest, State};
 use pixmill::memory::MemoryStore;
@@ -717,4 +717,106 @@ fn what_was_told_of_the_whole_picture_stays_told_where_nothing_is_decoded() {
         let words = world.manifest("a.png").warning_words();
         assert_eq!(words, ["depth-reduced", "variant-deferred"]);
     }
+}
+
+#[test]
+fn pruning_needs_a_source_that_is_proven_gone_and_a_crash_anywhere_is_made_good() {
+    let prune = |world: &World| {
+        let processor = world.processor(ProcessOptions::default());
+        processor.prune("a.png").now_or_never()
+    };
+    let orphaned = || {
+        let world = World::new();
+        world.sources.inner().insert("a.png", photo(20, 10).png());
+        assert_eq!(world.process(&Job::new("a.png")).word(), "done");
+        world.output.inner().insert("a.png/mine.txt", "somebody's");
+        let deleted = world.sources.inner().delete("a.png", Condition::Always);
+        deleted.now_or_never().expect("at once").expect("a delete");
+        world
+    };
+
+    let world = orphaned();
+    let all = world.output.inner().keys();
+    world.sources.inner().insert("a.png", photo(20, 10).png());
+    let there = prune(&world).expect("nothing waits here");
+    assert!(!there.expect("it was looked for"));
+    assert_eq!(world.output.inner().keys(), all);
+
+    let world = orphaned();
+    let next = world.sources.calls().len() + 1;
+    world
+        .sources
+        .plan(next, Fault::FailBefore(StoreErrorKind::Denied));
+    let unknown = prune(&world).expect("nothing waits here");
+    unknown.expect_err("nobody knows whether it is there");
+    assert_eq!(world.output.inner().keys(), all);
+
+    let world = orphaned();
+    let before = world.output.calls().len();
+    let pruned = prune(&world).expect("nothing waits here");
+    assert!(pruned.expect("it is gone"));
+    assert_eq!(world.output.inner().keys(), ["a.png/mine.txt"]);
+    let calls = world.output.calls().len() - before;
+    assert!(calls > 4, "{calls}");
+
+    for crash in 1..=calls {
+        for fault in [Fault::StopBefore, Fault::StopAfter] {
+            let world = orphaned();
+            world.output.plan(world.output.calls().len() + crash, fault);
+            assert!(prune(&world).is_none(), "it stops at call {crash}");
+            world.output.heal();
+            let plan = world.processor(ProcessOptions::default());
+            let plan = plan.plan(Vec::new(), false).now_or_never();
+            let orphans = plan.expect("nothing waits here").expect("a plan").orphans;
+            // Whatever is left is still known by its manifest.
+            if orphans.is_empty() {
+                assert_eq!(world.output.inner().keys(), ["a.png/mine.txt"]);
+            }
+            let again = prune(&world).expect("nothing waits here");
+            assert!(again.expect("it is gone"));
+            assert_eq!(world.output.inner().keys(), ["a.png/mine.txt"]);
+        }
+    }
+}
+
+#[test]
+fn an_orphan_that_claims_what_another_source_has_says_so() {
+    let store = MemoryStore::new();
+    for source in ["kept.png", "gone.png"] {
+        store.insert(source, photo(20, 10).png());
+    }
+    let output = MemoryStore::new();
+    let processor = careful(&store, output.clone());
+    for source in ["kept.png", "gone.png"] {
+        let done = processor.process(&Job::new(source)).now_or_never();
+        assert_eq!(done.expect("nothing waits here").word(), "done");
+    }
+    // As a template that has changed since could have left it.
+    let key = "gone.png/manifest.json";
+    let manifest = output.read(key).expect("a manifest").bytes;
+    let text = String::from_utf8(manifest.to_vec()).expect("JSON");
+    output.insert(
+        key,
+        text.replace("gone.png/small.jpg", "kept.png/small.jpg"),
+    );
+    let listed = store.head("kept.png").now_or_never().expect("at once");
+    let listed = listed.expect("it is there");
+    let candidate = Candidate {
+        name: "kept.png".to_owned(),
+        listed: Listed {
+            key: "kept.png".to_owned(),
+            size: listed.size,
+            etag: listed.etag,
+        },
+        sources: Arc::new(store),
+        named: false,
+        key_in_output: None,
+    };
+    let plan = processor.plan(vec![candidate], false).now_or_never();
+    let plan = plan.expect("nothing waits here").expect("a plan");
+    let [orphan] = plan.orphans.as_slice() else {
+        panic!("{:?}", plan.orphans);
+    };
+    assert_eq!(orphan.source, "gone.png");
+    assert_eq!(orphan.shared.as_deref(), Some("kept.png/small.jpg"));
 }
