@@ -1,6 +1,6 @@
 //! `pixmill convert` and `plan` on buckets: an S3 server in this process, the command as a child.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +17,8 @@ use pixmill_lambda::log::Log;
 use pixmill_lambda::select::Rules;
 use pixmill_lambda::settings::LogLevel;
 use pixmill_testkit::moto_server::MotoServer;
+use pixmill_testkit::names::awkward;
+use pixmill_testkit::pictures::{Png, photo};
 use pixmill_testkit::s3_server::S3Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -454,6 +456,40 @@ fn what_keeps_a_bucket_from_being_used_is_said_in_words_with_a_remedy() {
         "{}",
         plain(&output)
     );
+}
+
+#[test]
+fn hostile_keys_are_each_told_of_once_and_made_under_names_of_their_own() {
+    let cloud = Cloud::new();
+    let keys: BTreeSet<String> = awkward().into_iter().collect();
+    for key in &keys {
+        cloud.uploads().insert(key, photo(8, 6).png());
+    }
+    let convert = cloud.convert("s3://uploads", &["--json"]);
+    let lines = json_lines(&convert);
+    let (summary, lines) = lines.split_last().expect("a summary");
+    let told: BTreeSet<&str> = lines
+        .iter()
+        .filter_map(|line| line["path"].as_str())
+        .collect();
+    let expected: Vec<String> = keys
+        .iter()
+        .map(|key| format!("s3://uploads/{key}"))
+        .collect();
+    assert_eq!(told, expected.iter().map(String::as_str).collect());
+    assert_eq!(lines.len(), keys.len());
+    for line in lines.iter().filter(|line| line["outcome"] != "done") {
+        // Nothing has a name that is nothing but blanks.
+        assert_eq!(line["path"], "s3://uploads/ ", "{line}");
+    }
+    assert_eq!(summary["renditions"], (lines.len() - 1) * 2);
+    let writes = cloud.processed().writes();
+    let again = json_lines(&cloud.convert("s3://uploads", &["--json"]));
+    assert_eq!(
+        again.last().expect("a summary")["summary"]["unchanged"],
+        lines.len() - 1
+    );
+    assert_eq!(cloud.processed().writes(), writes);
 }
 
 #[test]
