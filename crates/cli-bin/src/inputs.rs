@@ -325,6 +325,7 @@ impl Collector<'_> {
             let below = address.prefix();
             !named && out.starts_with(&below) && **out != below
         });
+        self.found.candidates.reserve(lines.len());
         for line in lines {
             let place = format!("{prefix}{}", line.key);
             if own.is_some_and(|own| place.starts_with(own)) {

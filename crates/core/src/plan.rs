@@ -287,10 +287,12 @@ impl Processor {
             let claimed_twice = orphan.renditions.iter().find(|key| shared.contains(*key));
             orphan.shared = claimed_twice.cloned();
         }
-        let items = futures_util::stream::iter(items)
-            .map(|item| self.look_at_header(item))
-            .buffered(CALLS_AT_ONCE);
-        let mut items: Vec<Item> = items.collect().await;
+        if self.options.headers {
+            let looks = futures_util::stream::iter(items.iter_mut())
+                .map(|item| self.look_at_header(item))
+                .buffer_unordered(CALLS_AT_ONCE);
+            looks.collect::<()>().await;
+        }
         refuse_collisions(&self.recipe, &mut items, fold_case);
         refuse_overwriting_inputs(&self.recipe, &mut items);
         Ok(Plan { items, orphans })
@@ -367,9 +369,11 @@ impl Processor {
         listing: &Listing,
     ) -> Result<Vec<Orphan>, Error> {
         let output = &self.recipe.output;
+        let there = |key: &String| listing.contains_key(key);
         let mut known: BTreeSet<String> = candidates
             .iter()
             .map(|c| output.manifest_key(&c.listed.key))
+            .filter(there)
             .collect();
         let strangers = |template: &KeyTemplate, known: &BTreeSet<String>| {
             let keys = listing.keys();
@@ -391,10 +395,10 @@ impl Processor {
                 continue;
             };
             let claimed: BTreeSet<&str> = manifest.claimed_keys().collect();
-            let there = claimed
+            let lying = claimed
                 .into_iter()
                 .filter_map(|key| Some((key, listing.get(key)?)));
-            let (renditions, sizes): (Vec<_>, Vec<_>) = there
+            let (renditions, sizes): (Vec<_>, Vec<_>) = lying
                 .map(|(key, there)| (key.to_owned(), there.size))
                 .unzip();
             let failed_key = output.failed_key(&manifest.source.key);
@@ -413,6 +417,7 @@ impl Processor {
         known = candidates
             .iter()
             .map(|c| output.failed_key(&c.listed.key))
+            .filter(there)
             .collect();
         let failures = orphans.values().filter_map(|orphan| orphan.failure.clone());
         known.extend(failures);
@@ -495,9 +500,9 @@ impl Processor {
 
     /// Reads the header of what would be made: what is refused by it is known before the run, and
     /// so is the memory that the rest will need.
-    async fn look_at_header(&self, mut item: Item) -> Item {
-        if !item.action.renders() || !self.options.headers {
-            return item;
+    async fn look_at_header(&self, item: &mut Item) {
+        if !item.action.renders() {
+            return;
         }
         let source = &item.candidate.listed;
         let sources = item.candidate.sources.as_ref();
@@ -510,7 +515,7 @@ impl Processor {
                 if !error.is_transient() {
                     item.action = Action::Refused(error);
                 }
-                return item;
+                return;
             }
         };
         match info.and_then(|info| admissible(&info, &self.recipe).map(|()| info)) {
@@ -525,7 +530,6 @@ impl Processor {
             }
             Err(error) => item.action = Action::Refused(error),
         }
-        item
     }
 }
 
@@ -634,7 +638,8 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
         key.hash(&mut hasher);
         hasher.finish()
     };
-    let mut owners: Vec<(u64, usize)> = Vec::with_capacity(items.len() * 4);
+    let mut owners: Vec<(u64, usize)> =
+        Vec::with_capacity(items.len() * (recipe.variants.len() + 2));
     for (at, item) in items.iter().enumerate() {
         owners.extend(keys(item).iter().map(|key| (hash(&fold(key)), at)));
     }
