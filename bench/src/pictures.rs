@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::{ImageReader, RgbImage};
-use pixmill_codecs::jpeg::{self, EncodeOptions, Layout, Subsampling};
+use pixmill_codecs::jpeg::{self, EncodeOptions, Layout, Subsampling, Tables};
 
 /// JPEGs and PNGs directly in `folder`, by name. Fails in words.
 pub(crate) fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
@@ -82,11 +82,18 @@ pub(crate) fn write_jpeg(path: &Path, picture: &RgbImage) -> Result<(), String> 
         quality: 92,
         subsampling: Subsampling::S422,
         progressive: false,
-        optimize: false,
+        tables: Tables::Standard,
     };
     let (width, height) = picture.dimensions();
-    let bytes = jpeg::encode(picture.as_raw(), width, height, Layout::Rgb, &options)
-        .map_err(|error| error.to_string())?;
+    let bytes = jpeg::encode(
+        picture.as_raw(),
+        width,
+        height,
+        Layout::Rgb,
+        &options,
+        &|| false,
+    )
+    .map_err(|error| error.to_string())?;
     fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -1,11 +1,14 @@
 //! JPEG in and out, on pictures drawn here.
 #![cfg(feature = "jpeg")]
 
+use std::cell::Cell;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pixmill_codecs::Error;
 use pixmill_codecs::jpeg::{
     self, ColorSpace, Damage, DecodeOptions, Decoded, EncodeOptions, Layout, Scale, Subsampling,
+    Tables,
 };
 
 const STRICT: DecodeOptions = DecodeOptions {
@@ -23,7 +26,7 @@ const PLAIN: EncodeOptions = EncodeOptions {
     quality: 90,
     subsampling: Subsampling::S420,
     progressive: false,
-    optimize: false,
+    tables: Tables::Standard,
 };
 const PROGRESSIVE: EncodeOptions = EncodeOptions {
     progressive: true,
@@ -55,6 +58,7 @@ fn encoded(width: u32, height: u32, layout: Layout, options: &EncodeOptions) -> 
         height,
         layout,
         options,
+        &|| false,
     )
     .unwrap()
 }
@@ -135,15 +139,16 @@ fn a_round_trip_stays_close_at_every_subsampling_and_coding() {
         (Subsampling::S411, 6.0),
         (Subsampling::S441, 6.0),
     ] {
-        for (progressive, optimize) in [(false, false), (false, true), (true, false), (true, true)]
-        {
+        let kinds = [Tables::Standard, Tables::Sampled, Tables::Fitted];
+        for (progressive, tables) in kinds.iter().flat_map(|t| [(false, *t), (true, *t)]) {
             let options = EncodeOptions {
                 quality: 95,
                 subsampling,
                 progressive,
-                optimize,
+                tables,
             };
-            let bytes = jpeg::encode(&original, 200, 150, Layout::Rgb, &options).unwrap();
+            let bytes =
+                jpeg::encode(&original, 200, 150, Layout::Rgb, &options, &|| false).unwrap();
             let header = jpeg::header(&bytes).unwrap();
             assert_eq!((header.width, header.height, header.bits), (200, 150, 8));
             assert_eq!(
@@ -226,7 +231,7 @@ fn damage_is_noticed_at_every_scale() {
 #[test]
 fn gray_stays_gray() {
     let original = drawn(101, 67, Layout::Gray);
-    let bytes = jpeg::encode(&original, 101, 67, Layout::Gray, &PLAIN).unwrap();
+    let bytes = jpeg::encode(&original, 101, 67, Layout::Gray, &PLAIN, &|| false).unwrap();
     let header = jpeg::header(&bytes).unwrap();
     assert_eq!(
         (header.color_space, header.subsampling),
@@ -244,12 +249,131 @@ fn gray_stays_gray() {
 fn optimised_tables_change_the_size_and_not_the_pixels() {
     let plain = photo(&PLAIN);
     let optimized = photo(&EncodeOptions {
-        optimize: true,
+        tables: Tables::Fitted,
         ..PLAIN
     });
     assert!(optimized.len() < plain.len());
     assert_eq!(strict(&plain), strict(&optimized));
     assert_eq!(strict(&plain), strict(&photo(&PROGRESSIVE)));
+}
+
+/// Both ways to fit tables to a picture: sampled and whole.
+fn fitted_both_ways(data: &[u8], width: u32, height: u32, options: &EncodeOptions) -> [Vec<u8>; 2] {
+    [Tables::Sampled, Tables::Fitted].map(|tables| {
+        let layout = if data.len() as u64 == u64::from(width) * u64::from(height) {
+            Layout::Gray
+        } else {
+            Layout::Rgb
+        };
+        let options = EncodeOptions {
+            tables,
+            ..options.clone()
+        };
+        jpeg::encode(data, width, height, layout, &options, &|| false).unwrap()
+    })
+}
+
+#[test]
+fn a_part_of_a_large_picture_speaks_for_the_whole() {
+    for (layout, subsampling) in [
+        (Layout::Gray, Subsampling::S420),
+        (Layout::Rgb, Subsampling::Gray),
+        (Layout::Rgb, Subsampling::S444),
+        (Layout::Rgb, Subsampling::S422),
+        (Layout::Rgb, Subsampling::S420),
+        (Layout::Rgb, Subsampling::S440),
+    ] {
+        let options = EncodeOptions {
+            subsampling,
+            ..PLAIN
+        };
+        let data = drawn(1501, 1003, layout);
+        let [sampled, fitted] = fitted_both_ways(&data, 1501, 1003, &options);
+        assert_eq!(strict(&sampled), strict(&fitted), "the pixels are the same");
+        assert_ne!(sampled, fitted);
+        assert!(
+            sampled.len() * 1000 <= fitted.len() * 1005,
+            "{} instead of {} bytes",
+            sampled.len(),
+            fitted.len()
+        );
+    }
+}
+
+#[test]
+fn what_the_sampled_part_does_not_have_is_written_all_the_same() {
+    // Flat where the tables are fitted and noise elsewhere, and the other way round.
+    for noisy in [false, true] {
+        let (width, height) = (1024_u32, 1024_u32);
+        let mut grain = 1_u32;
+        let mut data = Vec::new();
+        for y in 0..height {
+            let sampled = (y / 16) % 4 == 2;
+            for _ in 0..width * 3 {
+                grain = grain.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+                let noise = if (grain >> 24) & 1 == 0 { 0 } else { 255 };
+                data.push(if sampled == noisy { noise } else { 90 });
+            }
+        }
+        let options = EncodeOptions {
+            quality: 100,
+            ..PLAIN
+        };
+        let [sampled, fitted] = fitted_both_ways(&data, width, height, &options);
+        assert_ne!(sampled, fitted);
+        assert_eq!(strict(&sampled), strict(&fitted));
+    }
+}
+
+#[test]
+fn a_small_picture_has_tables_of_its_own() {
+    let data = drawn(1024, 1023, Layout::Rgb);
+    let [sampled, fitted] = fitted_both_ways(&data, 1024, 1023, &PLAIN);
+    assert!(sampled == fitted, "one row below a megapixel");
+    // Not one whole row of blocks to take a sample of.
+    let flat = drawn(60_000, 20, Layout::Rgb);
+    let [sampled, fitted] = fitted_both_ways(&flat, 60_000, 20, &PLAIN);
+    assert!(sampled == fitted);
+}
+
+#[test]
+fn the_encoder_stops_when_told_whenever_that_is() {
+    let data = drawn(1100, 1000, Layout::Rgb);
+    for tables in [Tables::Standard, Tables::Sampled, Tables::Fitted] {
+        let options = EncodeOptions { tables, ..PLAIN };
+        let encode =
+            |stop: &dyn Fn() -> bool| jpeg::encode(&data, 1100, 1000, Layout::Rgb, &options, stop);
+        let asked = Cell::new(0);
+        let count = || asked.replace(asked.get() + 1);
+        assert!(
+            encode(&|| {
+                count();
+                false
+            })
+            .is_ok()
+        );
+        let total = asked.replace(0);
+        assert!(total > 10, "asked {total} times");
+        for patience in 0..total {
+            asked.set(0);
+            let stopped = encode(&|| count() >= patience);
+            assert_eq!(stopped, Err(Error::Stopped), "after {patience} times");
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_the_hook_comes_out_on_the_other_side() {
+    let data = drawn(64, 640, Layout::Rgb);
+    let asked = Cell::new(0);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        jpeg::encode(&data, 64, 640, Layout::Rgb, &PLAIN, &|| {
+            assert!(asked.replace(asked.get() + 1) < 2, "enough");
+            false
+        })
+    }));
+    assert!(result.is_err());
+    assert_eq!(asked.get(), 3);
 }
 
 #[test]
@@ -285,7 +409,7 @@ fn the_smallest_and_the_longest_pictures_go_through() {
 #[test]
 fn what_cannot_be_written_is_refused_before_the_library_sees_it() {
     let encode = |len, width, height, layout, options| {
-        jpeg::encode(&vec![0; len], width, height, layout, options)
+        jpeg::encode(&vec![0; len], width, height, layout, options, &|| false)
     };
     let side = jpeg::MAX_SIDE + 1;
     assert_eq!(

@@ -348,7 +348,7 @@ mod tests {
         for (parameter, value) in settings {
             handle.set(*parameter, *value).unwrap();
         }
-        let jpeg = handle.write(&pixels, SIZE, layout).unwrap();
+        let jpeg = handle.write(&pixels, SIZE, layout);
         (pixels, jpeg)
     }
 

@@ -1,13 +1,13 @@
-//! A `TurboJPEG` handle that is always destroyed, and the four calls made on it.
+//! A `TurboJPEG` handle that is always destroyed, and the calls made on it.
 
 use std::ffi::{CStr, c_int};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use turbojpeg_sys as tj;
 
 use super::message::{self, Failure};
-use super::{Layout, MAX_SIDE, Scale};
-use crate::{Error, buffer};
+use super::{Layout, Scale};
+use crate::Error;
 
 /// One use of libjpeg-turbo. Never reused after a failure: the library doesn't reset its parser then.
 pub(super) struct Handle(NonNull<std::ffi::c_void>);
@@ -17,6 +17,7 @@ impl Handle {
         Self::new(tj::TJINIT_TJINIT_DECOMPRESS)
     }
 
+    #[cfg(test)]
     pub(super) fn for_writing() -> Result<Self, Error> {
         Self::new(tj::TJINIT_TJINIT_COMPRESS)
     }
@@ -115,47 +116,45 @@ impl Handle {
         }
     }
 
-    /// Encodes `pixels`, which must be exactly `width` x `height` of `layout`.
+    /// Encodes `pixels`, which must be exactly `width` x `height` of `layout`, in ways that
+    /// [`encode`](super::encode) doesn't have.
+    #[cfg(test)]
     pub(super) fn write(
         &mut self,
         pixels: &[u8],
         (width, height): (u32, u32),
         layout: Layout,
-    ) -> Result<Vec<u8>, Error> {
-        buffer::check_pixels(
-            pixels,
-            (width, height),
-            layout.bytes_per_pixel(),
-            ("JPEG", MAX_SIDE),
-        )?;
-        let side = |pixels: u32| c_int::try_from(pixels).map_err(|_| Error::Memory);
-        let mut jpeg = OwnedByLibrary {
-            start: ptr::null_mut(),
-            len: 0,
-        };
+    ) -> Vec<u8> {
+        let side = |pixels: u32| c_int::try_from(pixels).unwrap();
+        assert_eq!(
+            pixels.len(),
+            (width * height) as usize * layout.bytes_per_pixel()
+        );
+        let mut start = std::ptr::null_mut();
+        let mut length = 0;
         // SAFETY: the handle is alive and made for writing; `pixels` has just been checked to hold
         // all rows (pitch 0: nothing between them); the library allocates the output, as `start`
-        // is null, and leaves a pointer to free there on failure too.
+        // is null.
         let code = unsafe {
             tj::tj3Compress8(
                 self.0.as_ptr(),
                 pixels.as_ptr(),
-                side(width)?,
+                side(width),
                 0,
-                side(height)?,
+                side(height),
                 pixel_format(layout),
-                &raw mut jpeg.start,
-                &raw mut jpeg.len,
+                &raw mut start,
+                &raw mut length,
             )
         };
-        if code != 0 {
-            let text = self.message();
-            return Err(match message::failure(text.clone()) {
-                Failure::Fatal(Error::Memory) => Error::Memory,
-                _ => Error::Encode(text),
-            });
+        assert_eq!(code, 0, "{}", self.message());
+        let length = usize::try_from(length).unwrap();
+        // SAFETY: the call has written `length` bytes from `start`, which is freed only here.
+        unsafe {
+            let jpeg = std::slice::from_raw_parts(start, length).to_vec();
+            tj::tj3Free(start.cast());
+            jpeg
         }
-        buffer::concat(&[jpeg.bytes()])
     }
 
     /// The text of the error or of the first warning of the last call, which must have failed.
@@ -172,31 +171,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: made by `tj3Init`, destroyed only here.
         unsafe { tj::tj3Destroy(self.0.as_ptr()) }
-    }
-}
-
-/// A buffer that libjpeg-turbo allocated, or none yet.
-struct OwnedByLibrary {
-    start: *mut u8,
-    len: tj::size_t,
-}
-
-impl OwnedByLibrary {
-    fn bytes(&self) -> &[u8] {
-        if self.start.is_null() {
-            return &[];
-        }
-        let len = usize::try_from(self.len).expect("what is in memory has a length");
-        // SAFETY: after a successful call the library has written `len` bytes from `start`, and
-        // nobody else has the pointer.
-        unsafe { std::slice::from_raw_parts(self.start, len) }
-    }
-}
-
-impl Drop for OwnedByLibrary {
-    fn drop(&mut self) {
-        // SAFETY: null, or a block of the library's allocator that is freed only here.
-        unsafe { tj::tj3Free(self.start.cast()) }
     }
 }
 

@@ -1,4 +1,5 @@
-//! JPEG in and out, through libjpeg-turbo's `TurboJPEG` interface.
+//! JPEG in and out, through libjpeg-turbo: in by its `TurboJPEG` interface, out by libjpeg's own, which takes
+//! Huffman tables.
 //!
 //! Always the accurate integer transforms and smooth chroma upsampling, so the same file gives the
 //! same pixels on every processor, with and without SIMD.
@@ -8,9 +9,10 @@ mod encode;
 mod handle;
 mod markers;
 mod message;
+mod write;
 
 pub use decode::{Damage, DecodeOptions, Decoded, Header, decode, header};
-pub use encode::{EncodeOptions, encode};
+pub use encode::{EncodeOptions, Tables, encode};
 
 /// The longest side in pixels that libjpeg-turbo reads or writes (its `JPEG_MAX_DIMENSION`, a little
 /// under the 65535 that the format could state).

@@ -1,6 +1,6 @@
 //! JPEG out, by libjpeg-turbo.
 
-use pixmill_codecs::jpeg::{self, EncodeOptions, Layout as JpegLayout, Subsampling};
+use pixmill_codecs::jpeg::{self, EncodeOptions, Layout as JpegLayout, Subsampling, Tables};
 
 use super::{Encoded, codec_failure, failure};
 use crate::error::ImageError;
@@ -12,7 +12,7 @@ pub(super) fn encode(
     picture: &Picture,
     variant: &Variant,
     carried: &Carried,
-    _stop: &dyn Fn() -> bool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Encoded, ImageError> {
     let quality = variant.encoder_quality().unwrap_or(100);
     let options = EncodeOptions {
@@ -24,7 +24,11 @@ pub(super) fn encode(
             Chroma::Quarter => Subsampling::S420,
         },
         progressive: variant.is_progressive(),
-        optimize: variant.effort != Effort::Fast,
+        tables: match variant.effort {
+            Effort::Fast => Tables::Standard,
+            Effort::Balanced => Tables::Sampled,
+            Effort::Best => Tables::Fitted,
+        },
     };
     let layout = match picture.layout {
         Layout::Gray => JpegLayout::Gray,
@@ -37,6 +41,7 @@ pub(super) fn encode(
         picture.height,
         layout,
         &options,
+        stop,
     )
     .map_err(|error| codec_failure(variant, picture.data.len() as u64, &error))?;
     let (bytes, lost) = into_jpeg(jpeg, carried);

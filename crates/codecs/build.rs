@@ -1,0 +1,18 @@
+//! Builds what talks to libjpeg's own interface.
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/jpeg/write.c");
+    if std::env::var_os("CARGO_FEATURE_JPEG").is_none() {
+        return;
+    }
+    let mut build = cc::Build::new();
+    // Where turbojpeg-sys has put the headers of the library that it built.
+    if let Some(folders) = std::env::var_os("DEP_TURBOJPEG_INCLUDE") {
+        build.includes(folders.to_string_lossy().split(','));
+    }
+    build
+        .file("src/jpeg/write.c")
+        .warnings(true)
+        .warnings_into_errors(true)
+        .compile("pixmill_jpeg");
+}
