@@ -37,7 +37,7 @@ use crate::recipe::{
 };
 
 /// Rises when the bytes of any rendition change for the same source and recipe; guarded by golden hashes.
-pub const RENDER_REVISION: u32 = 3;
+pub const RENDER_REVISION: u32 = 4;
 
 /// The Rust codecs that rendition bytes depend on; a test holds them against `Cargo.lock`.
 const CODECS: [(&str, &str, bool); 10] = [
@@ -304,16 +304,18 @@ pub fn render_variants(
         let mut warnings = decode::losses(info.format, &header, wanted.keep_depth);
         warnings.extend(left_behind(info.format, bytes));
         hold_to(recipe, &warnings)?;
+        let scales = scales(&info, recipe, &plans);
         let mut source = Source {
             bytes,
             recipe,
             info: &info,
+            finest: scales.last().copied().unwrap_or(Scale::Full),
             original: None,
         };
         let mut made: Vec<Option<Output>> = plans.iter().map(Plan::undrawn).collect();
         let (mut decoding, mut rendering) = (Duration::ZERO, Duration::ZERO);
         let mut finest = None;
-        for scale in scales(&info, recipe, &plans) {
+        for &scale in &scales {
             stage.set(Stage::Decode);
             options.stop.check()?;
             let wanted = decode::Wanted { scale, ..wanted };
@@ -345,7 +347,7 @@ pub fn render_variants(
         hold_to(recipe, &warnings)?;
         Ok(Renditions {
             info,
-            placeholder: Some(placeholder),
+            placeholder,
             renditions,
             warnings,
             stages: vec![(Stage::Decode, decoding), (Stage::Render, rendering)],
@@ -396,7 +398,8 @@ fn scales(info: &Info, recipe: &Recipe, plans: &[Plan<'_>]) -> Vec<Scale> {
 struct Drawn {
     /// By plan; none for those that are drawn from another scale.
     outputs: Vec<Option<Output>>,
-    placeholder: Placeholder,
+    /// None where a finer decoding follows.
+    placeholder: Option<Placeholder>,
     /// What was found to be lost on the way.
     found: Vec<Warning>,
     damage: Option<String>,
@@ -445,7 +448,7 @@ fn drawn_at(
             plan.placement = attention::moved(plan.placement, &picture);
         }
     }
-    let placeholder = placeholder::of(&picture);
+    let placeholder = (source.finest == wanted.scale).then(|| placeholder::of(&picture));
     let mut outputs = draw_all(source, picture, plans, wanted.scale, &carried, options)?;
     let mut frames_decoding = Duration::ZERO;
     if let Some(film) = film {
@@ -697,6 +700,8 @@ struct Source<'a> {
     bytes: &'a [u8],
     recipe: &'a Recipe,
     info: &'a Info,
+    /// The finest scale at which it is decoded.
+    finest: Scale,
     /// The format under which the source's own bytes could stand in for a rendition.
     original: Option<OutputFormat>,
 }

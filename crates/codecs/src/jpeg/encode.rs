@@ -27,6 +27,27 @@ pub enum Tables {
     Fitted,
 }
 
+impl Tables {
+    /// Of how many pixels the coefficients are all in memory at one time, while `pixels` are encoded.
+    pub fn pixels_in_memory(self, pixels: u64, progressive: bool) -> u64 {
+        match self.every(pixels, progressive) {
+            _ if progressive => pixels,
+            _ if self == Self::Standard => 0,
+            0 => pixels,
+            every => pixels / u64::from(every),
+        }
+    }
+
+    /// One row of blocks in so many is a sample of a picture; 0: none is taken.
+    fn every(self, pixels: u64, progressive: bool) -> c_uint {
+        if self == Self::Sampled && pixels >= LARGE && !progressive {
+            c_uint::try_from((pixels / SAMPLE).min(SPARSEST)).unwrap_or(0)
+        } else {
+            0
+        }
+    }
+}
+
 /// How to write a JPEG.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeOptions {
@@ -87,12 +108,6 @@ pub fn encode(
         }
     };
     let pixels = u64::from(width) * u64::from(height);
-    let sampled = match options.tables {
-        Tables::Sampled if pixels >= LARGE && !options.progressive => {
-            c_uint::try_from((pixels / SAMPLE).min(SPARSEST)).unwrap_or(0)
-        }
-        _ => 0,
-    };
     let picture = write::Picture {
         pixels: data.as_ptr(),
         width,
@@ -103,7 +118,7 @@ pub fn encode(
         down,
         progressive: c_int::from(options.progressive),
         optimize: c_int::from(options.tables != Tables::Standard),
-        sampled,
+        sampled: options.tables.every(pixels, options.progressive),
     };
     // SAFETY: `data` was checked to be all the pixels, and lives until the call is over.
     unsafe { write::write(&picture, stop) }

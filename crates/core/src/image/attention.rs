@@ -11,6 +11,9 @@ use super::placeholder::Cells;
 /// The longest side of what is looked at, in cells.
 const SIDE: u32 = 256;
 
+/// Samples taken along each side of a cell.
+const SAMPLES: u32 = 3;
+
 /// Shades that are told apart.
 const SHADES: usize = 32;
 
@@ -18,7 +21,7 @@ const SHADES: usize = 32;
 pub(crate) fn moved(placement: Placement, picture: &Picture) -> Placement {
     let crop = placement.crop;
     let (width, height) = (f64::from(picture.width), f64::from(picture.height));
-    let cells = Cells::of(picture, SIDE);
+    let cells = Cells::of(picture, SIDE, SAMPLES);
     let shades = Shades::of(&cells);
     let (left, top) = if crop.width < width {
         let columns = (0..cells.width).map(|x| shades.line(x, cells.width, cells.height));

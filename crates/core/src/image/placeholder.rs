@@ -6,17 +6,18 @@ use base64::engine::general_purpose::STANDARD;
 use super::picture::{Layout, Picture, narrowed};
 use crate::manifest::Placeholder;
 
-/// The longest side of what a ThumbHash is made of, in pixels: its author's limit.
-const HASHED_SIDE: u32 = 100;
+/// The longest side of what a ThumbHash is made of, in pixels. Its author allows 100; it keeps waves of
+/// which at most seven fit into the picture, and half as many pixels tell them as well.
+const HASHED_SIDE: u32 = 50;
 
-/// Samples taken along the longer side of a picture; more of them change nothing that can be seen.
-const SAMPLES: u32 = 800;
+/// Samples taken along each side of a cell; more of them change nothing that can be seen.
+const SAMPLES: u32 = 5;
 
 /// The placeholder of `picture`, as it is shown.
 pub(crate) fn of(picture: &Picture) -> Placeholder {
     let (width, height) = picture.size();
     let divisor = greatest_divisor(width, height);
-    let small = Cells::of(picture, HASHED_SIDE);
+    let small = Cells::of(picture, HASHED_SIDE, SAMPLES);
     let pixels = small.pixels();
     let hash = thumbhash::rgba_to_thumb_hash(small.width, small.height, pixels.as_flattened());
     Placeholder {
@@ -62,8 +63,9 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// `picture` in at most `side` x `side` cells, none smaller than a pixel.
-    pub(crate) fn of(picture: &Picture, side: u32) -> Self {
+    /// `picture` in at most `side` x `side` cells, none smaller than a pixel, from some `samples` x `samples`
+    /// pixels in each.
+    pub(crate) fn of(picture: &Picture, side: u32, samples: u32) -> Self {
         let (width, height) = picture.size();
         let longer = width.max(height);
         let fit = |own: u32| {
@@ -72,7 +74,7 @@ impl Cells {
         };
         let (wide, high) = (fit(width), fit(height));
         let mut sums = vec![[0; 5]; wide * high];
-        let step = (longer / SAMPLES).max(1) as usize;
+        let step = (longer / (side * samples)).max(1) as usize;
         let pixel_bytes = picture.layout.bytes_per_pixel();
         // Divided once for all rows.
         let columns = (0..width as usize).step_by(step);

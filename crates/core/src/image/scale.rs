@@ -18,7 +18,7 @@ pub(crate) enum Scale {
 
 /// Pixels of the decoded picture that there are at least for each of the rendition, along each side:
 /// resampling then sees to it that nothing of the blocks shows.
-const LEAST: f64 = 2.0;
+const LEAST: f64 = 2.5;
 
 impl Scale {
     /// The smallest first.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Plan, applies_orientation, plan};
+use crate::image::encode::jpeg_pixels_in_memory;
 use crate::image::geometry::Placement;
 use crate::image::scale::Scale;
 use crate::image::{ColorModel, Format, Info, orient};
@@ -292,13 +293,9 @@ fn encoding_cost(plan: &Plan<'_>, info: &Info, detail: Detail) -> (u64, u64) {
                 (false, true) => 6,
                 (false, false) => 3,
             };
-            let coefficients = if variant.effort == Effort::Fast {
-                0
-            } else {
-                pixels * samples_in_halves
-            };
+            let coefficients = jpeg_pixels_in_memory(variant, pixels) * samples_in_halves;
             let out = detail.bytes(pixels, 4, if fine { 170 } else { 60 });
-            // The library's buffer and the copy of it.
+            // What it may grow into, beside itself.
             (out, coefficients + out + alpha * pixels * 3)
         }
         OutputFormat::Png => {

@@ -8,6 +8,19 @@ use crate::image::metadata::{Carried, into_jpeg};
 use crate::image::picture::{Layout, Picture};
 use crate::recipe::{Chroma, Effort, Variant};
 
+fn tables(effort: Effort) -> Tables {
+    match effort {
+        Effort::Fast => Tables::Standard,
+        Effort::Balanced => Tables::Sampled,
+        Effort::Best => Tables::Fitted,
+    }
+}
+
+/// Of how many pixels the coefficients are in memory at one time while `variant` is made of `pixels`.
+pub(crate) fn pixels_in_memory(variant: &Variant, pixels: u64) -> u64 {
+    tables(variant.effort).pixels_in_memory(pixels, variant.is_progressive())
+}
+
 pub(super) fn encode(
     picture: &Picture,
     variant: &Variant,
@@ -24,11 +37,7 @@ pub(super) fn encode(
             Chroma::Quarter => Subsampling::S420,
         },
         progressive: variant.is_progressive(),
-        tables: match variant.effort {
-            Effort::Fast => Tables::Standard,
-            Effort::Balanced => Tables::Sampled,
-            Effort::Best => Tables::Fitted,
-        },
+        tables: tables(variant.effort),
     };
     let layout = match picture.layout {
         Layout::Gray => JpegLayout::Gray,

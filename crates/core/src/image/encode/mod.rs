@@ -43,6 +43,14 @@ pub(crate) fn missing(format: OutputFormat) -> Option<super::Format> {
     }
 }
 
+/// Of how many pixels a JPEG's coefficients are in memory at one time while `variant` is made of `pixels`.
+pub(crate) fn jpeg_pixels_in_memory(variant: &Variant, pixels: u64) -> u64 {
+    #[cfg(feature = "jpeg")]
+    return jpeg::pixels_in_memory(variant, pixels);
+    #[cfg(not(feature = "jpeg"))]
+    return if variant.format == OutputFormat::Jpeg { pixels } else { 0 };
+}
+
 /// Encodes `picture`, which has no alpha if `variant`'s format has none. `stop` is asked where an
 /// encoder allows it. Fails with [`ImageError::Encode`], [`ImageError::Stopped`] or [`ImageError::OutOfMemory`].
 pub(crate) fn encode(
