@@ -1,11 +1,10 @@
 //! Buffers whose allocation can fail instead of aborting.
 
-#[cfg(any(feature = "jpeg", feature = "webp"))]
 use crate::Error;
 
-/// `len` zero bytes, straight from the allocator: pages that nobody writes cost nothing.
-#[cfg(feature = "jpeg")]
-pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, Error> {
+/// `len` zero bytes, straight from the allocator: pages that nobody writes cost nothing. A picture's worth
+/// of them lies in large pages where the system has some to give. Fails with [`Error::Memory`].
+pub fn zeroed(len: usize) -> Result<Vec<u8>, Error> {
     let layout = std::alloc::Layout::array::<u8>(len).map_err(|_| Error::Memory)?;
     if layout.size() == 0 {
         return Ok(Vec::new());
@@ -18,7 +17,36 @@ pub(crate) fn zeroed(len: usize) -> Result<Vec<u8>, Error> {
     let bytes = std::ptr::slice_from_raw_parts_mut(start, len);
     // SAFETY: the block comes from the global allocator with the layout of a `[u8; len]`, which is
     // the one that its box gives back, and all its bytes are initialised.
-    Ok(unsafe { Box::from_raw(bytes) }.into_vec())
+    let bytes = unsafe { Box::from_raw(bytes) }.into_vec();
+    want_large_pages(&bytes);
+    Ok(bytes)
+}
+
+/// Below this many bytes, a buffer has little of the system's large pages (2 MiB on most machines).
+#[cfg(target_os = "linux")]
+const LARGE: usize = 8 << 20;
+
+/// Asks for large pages under what of `bytes` has none yet: a picture of 12 megapixels is then taken
+/// into use in some 20 steps instead of 9,000. Only a wish, which changes no byte.
+fn want_large_pages(bytes: &[u8]) {
+    #[cfg(target_os = "linux")]
+    if bytes.len() >= LARGE {
+        // The smallest pages that there are; where they are larger, the wish is refused.
+        const PAGE: usize = 4096;
+        let before = bytes.as_ptr().align_offset(PAGE);
+        let inside = &bytes[before.min(bytes.len())..];
+        let length = inside.len() / PAGE * PAGE;
+        // SAFETY: whole pages of a block that is ours, of which only the kind of memory may change.
+        unsafe {
+            libc::madvise(
+                inside.as_ptr().cast_mut().cast(),
+                length,
+                libc::MADV_HUGEPAGE,
+            );
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = bytes;
 }
 
 /// A copy of `parts`, one after the other.

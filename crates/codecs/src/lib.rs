@@ -14,6 +14,7 @@ pub mod jpeg;
 #[cfg(feature = "webp")]
 pub mod webp;
 
+pub use buffer::zeroed;
 pub use error::Error;
 pub use heap::return_large_buffers;
 

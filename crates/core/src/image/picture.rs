@@ -112,10 +112,7 @@ pub(crate) fn no_memory(len: u64) -> ImageError {
 /// `len` zero bytes, or [`ImageError::OutOfMemory`]; a header must not be able to abort the process.
 pub(crate) fn zeroed(len: u64) -> Result<Vec<u8>, ImageError> {
     let size = usize::try_from(len).map_err(|_| no_memory(len))?;
-    let mut data = Vec::new();
-    data.try_reserve_exact(size).map_err(|_| no_memory(len))?;
-    data.resize(size, 0);
-    Ok(data)
+    pixmill_codecs::zeroed(size).map_err(|_| no_memory(len))
 }
 
 /// Bytes of a `width` x `height` picture.

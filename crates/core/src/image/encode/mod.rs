@@ -48,7 +48,11 @@ pub(crate) fn jpeg_pixels_in_memory(variant: &Variant, pixels: u64) -> u64 {
     #[cfg(feature = "jpeg")]
     return jpeg::pixels_in_memory(variant, pixels);
     #[cfg(not(feature = "jpeg"))]
-    return if variant.format == OutputFormat::Jpeg { pixels } else { 0 };
+    return if variant.format == OutputFormat::Jpeg {
+        pixels
+    } else {
+        0
+    };
 }
 
 /// Encodes `picture`, which has no alpha if `variant`'s format has none. `stop` is asked where an
