@@ -308,7 +308,7 @@ fn what_the_sampled_part_does_not_have_is_written_all_the_same() {
         let mut grain = 1_u32;
         let mut data = Vec::new();
         for y in 0..height {
-            let sampled = (y / 16) % 4 == 2;
+            let sampled = (y / 16) % 2 == 1;
             for _ in 0..width * 3 {
                 grain = grain.wrapping_mul(1_103_515_245).wrapping_add(12_345);
                 let noise = if (grain >> 24) & 1 == 0 { 0 } else { 255 };

@@ -12,7 +12,7 @@ const LARGE: u64 = 1 << 20;
 /// The pixels that the tables of a large picture are fitted to are at least so many, ...
 const SAMPLE: u64 = 1 << 18;
 
-/// ... and of the largest ones one row of blocks in so many.
+/// ... and of the largest ones one in so many.
 const SPARSEST: u64 = 16;
 
 /// How the Huffman tables of a JPEG come about.
@@ -20,8 +20,8 @@ const SPARSEST: u64 = 16;
 pub enum Tables {
     /// The ones that the standard gives as an example. Progressive files never have them.
     Standard,
-    /// Fitted to the picture; of a large one (1,048,576 pixels), to evenly spread rows of its blocks: one
-    /// pass instead of two and no copy of all coefficients, for about a thousandth more bytes.
+    /// Fitted to the picture; of a large one (1,048,576 pixels), to evenly spread runs of its blocks: one
+    /// pass instead of two and no copy of all coefficients, for two or three thousandths more bytes.
     Sampled,
     /// Fitted to the whole picture: a few percent smaller than the standard's, one more pass.
     Fitted,
@@ -38,7 +38,7 @@ impl Tables {
         }
     }
 
-    /// One row of blocks in so many is a sample of a picture; 0: none is taken.
+    /// One block in so many is a sample of a picture; 0: none is taken.
     fn every(self, pixels: u64, progressive: bool) -> c_uint {
         if self == Self::Sampled && pixels >= LARGE && !progressive {
             c_uint::try_from((pixels / SAMPLE).min(SPARSEST)).unwrap_or(0)

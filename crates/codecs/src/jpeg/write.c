@@ -97,8 +97,8 @@ static void end(j_compress_ptr cinfo)
   hand_over(cinfo, sizeof to->buffer - to->base.free_in_buffer);
 }
 
-static void set_up(j_compress_ptr cinfo, const struct picture *picture, unsigned height,
-                   struct destination *to, const struct owner *owner)
+static void set_up(j_compress_ptr cinfo, const struct picture *picture, struct destination *to,
+                   const struct owner *owner)
 {
   to->base.init_destination = begin;
   to->base.empty_output_buffer = next;
@@ -106,7 +106,7 @@ static void set_up(j_compress_ptr cinfo, const struct picture *picture, unsigned
   to->owner = owner;
   cinfo->dest = &to->base;
   cinfo->image_width = picture->width;
-  cinfo->image_height = height;
+  cinfo->image_height = picture->height;
   cinfo->input_components = picture->components;
   cinfo->in_color_space = picture->components == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_set_defaults(cinfo);
@@ -160,26 +160,50 @@ static void complete(j_compress_ptr cinfo, JHUFF_TBL *table, const JHUFF_TBL *fi
   table->sent_table = FALSE;
 }
 
-/* Fits Huffman tables to every so many rows of blocks, and says how many rows that were. */
-static unsigned fit_tables(j_compress_ptr sample, const struct picture *picture,
-                           struct destination *to, const struct owner *owner)
+/* Blocks of one sampled run, side by side: long beside the jump of brightness where a run begins. */
+#define RUN 4
+
+/* Fits Huffman tables to one run of blocks in so many, which are spread over all of the picture. Says
+ * whether there was any. */
+static int fit_tables(j_compress_ptr sample, const struct picture *picture, struct destination *to,
+                      const struct owner *owner)
 {
-  unsigned high = 8 * (unsigned)(picture->components == 3 && picture->across > 0 ? picture->down : 1);
-  unsigned blocks = picture->height / high;
-  unsigned from, taken = 0;
-  for (from = picture->sampled / 2; from < blocks; from += picture->sampled)
-    taken += high;
-  if (taken == 0)
+  int colored = picture->components == 3 && picture->across > 0;
+  size_t pixel = (size_t)picture->components;
+  unsigned high = 8 * (unsigned)(colored ? picture->down : 1);
+  unsigned wide = 8 * RUN * (unsigned)(colored ? picture->across : 1);
+  /* One run in so many across, one row of blocks in so many down. */
+  unsigned across = picture->sampled >= 8 ? 4 : 2;
+  unsigned down = picture->sampled / across;
+  unsigned runs = picture->width / (wide * across);
+  unsigned rows = picture->height / (high * down);
+  struct picture part = *picture;
+  unsigned row, run, line;
+  unsigned char *band;
+  if (runs == 0 || rows == 0)
     return 0;
-  set_up(sample, picture, taken, to, NULL);
+  part.width = runs * wide;
+  part.height = rows * high;
+  set_up(sample, &part, to, NULL);
   jpeg_start_compress(sample, TRUE);
-  for (from = picture->sampled / 2; from < blocks; from += picture->sampled) {
-    write_rows(sample, picture, from * high, (from + 1) * high);
+  /* The library frees it, whatever happens. */
+  band = (*sample->mem->alloc_large)((j_common_ptr)sample, JPOOL_IMAGE, part.width * pixel * high);
+  part.pixels = band;
+  for (row = 0; row < rows; row++) {
+    for (line = 0; line < high; line++)
+      for (run = 0; run < runs; run++) {
+        /* The next row's runs lie below the gaps of this one's. */
+        size_t x = (size_t)(run * across + row % across) * wide;
+        size_t y = (size_t)(row * down + down / 2) * high + line;
+        memcpy(band + ((size_t)line * part.width + run * wide) * pixel,
+               picture->pixels + (y * picture->width + x) * pixel, wide * pixel);
+      }
+    write_rows(sample, &part, 0, high);
     if (!owner->go_on(owner->self))
       back((j_common_ptr)sample, STOPPED);
   }
   jpeg_finish_compress(sample);
-  return taken;
+  return 1;
 }
 
 int pixmill_jpeg_write(const struct picture *picture, const struct owner *owner,
@@ -204,9 +228,9 @@ int pixmill_jpeg_write(const struct picture *picture, const struct owner *owner,
   jpeg_create_compress(&file);
   jpeg_create_compress(&sample);
 
-  if (picture->sampled > 0 && fit_tables(&sample, picture, to, owner) > 0) {
+  if (picture->sampled > 0 && fit_tables(&sample, picture, to, owner)) {
     int which;
-    set_up(&file, picture, picture->height, to, owner);
+    set_up(&file, picture, to, owner);
     file.optimize_coding = FALSE;
     for (which = 0; which < (file.num_components == 1 ? 1 : 2); which++) {
       complete(&file, file.dc_huff_tbl_ptrs[which], sample.dc_huff_tbl_ptrs[which], 1);
@@ -214,7 +238,7 @@ int pixmill_jpeg_write(const struct picture *picture, const struct owner *owner,
     }
     jpeg_start_compress(&file, FALSE);
   } else {
-    set_up(&file, picture, picture->height, to, owner);
+    set_up(&file, picture, to, owner);
     jpeg_start_compress(&file, TRUE);
   }
   for (row = 0; row < picture->height; row = file.next_scanline) {

@@ -25,7 +25,7 @@ pub(super) struct Picture {
     pub(super) down: c_int,
     pub(super) progressive: c_int,
     pub(super) optimize: c_int,
-    /// One row of blocks in so many decides about the Huffman tables; 0: all.
+    /// One block in so many decides about the Huffman tables; 0: all.
     pub(super) sampled: c_uint,
 }
 
