@@ -2,9 +2,12 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=src/jpeg/write.c");
-    if std::env::var_os("CARGO_FEATURE_JPEG").is_none() {
-        return;
-    }
+    #[cfg(feature = "jpeg")]
+    build_jpeg();
+}
+
+#[cfg(feature = "jpeg")]
+fn build_jpeg() {
     let mut build = cc::Build::new();
     // Where turbojpeg-sys has put the headers of the library that it built.
     if let Some(folders) = std::env::var_os("DEP_TURBOJPEG_INCLUDE") {

@@ -50,7 +50,7 @@ fn want_large_pages(bytes: &[u8]) {
 }
 
 /// A copy of `parts`, one after the other.
-#[cfg(any(feature = "jpeg", feature = "webp"))]
+#[cfg(feature = "webp")]
 pub(crate) fn concat(parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     all.try_reserve_exact(parts.iter().map(|part| part.len()).sum())
