@@ -380,6 +380,14 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         processor.settle(&name, None, &outcome);
         report.take(&Ran::settled(name, outcome))?;
     }
+    // Before anything is made: what an orphan claims may be what another source takes next.
+    if let Some((sources, found)) = prunable {
+        let processor = processor.clone().with_sources(sources);
+        let mut removing = pin!(prune::carry_out(&processor, found, &interrupted));
+        while let Some(removed) = removing.next().await {
+            report.take_removed(&removed)?;
+        }
+    }
     let progress = report.progress.clone();
     let work = carry_out(
         &processor,
@@ -393,13 +401,6 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     let mut work = pin!(work);
     while let Some(ran) = work.try_next().await? {
         report.take(&ran)?;
-    }
-    if let Some((sources, found)) = prunable {
-        let processor = processor.clone().with_sources(sources);
-        let mut removing = pin!(prune::carry_out(&processor, found, &interrupted));
-        while let Some(removed) = removing.next().await {
-            report.take_removed(&removed)?;
-        }
     }
     if let Some(path) = &args.metrics {
         let written = metrics.write(path);
@@ -426,10 +427,11 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
 
 /// Refuses options that contradict each other.
 fn check_arguments(args: &Convert) -> anyhow::Result<()> {
-    let prints_more = args.work.json || args.page.html || args.metrics.is_some();
-    if args.work.output.as_os_str() == "-" && (prints_more || args.report.is_some()) {
+    let prints_more = args.work.json || args.page.html;
+    let does_more = args.metrics.is_some() || args.report.is_some() || args.prune.is_asked;
+    if args.work.output.as_os_str() == "-" && (prints_more || does_more) {
         bail!(
-            "-o - writes nothing but the rendition; leave out --json, --html, --metrics and --report"
+            "-o - writes nothing but the rendition; leave out --json, --html, --metrics, --report and --prune"
         );
     }
     if !args.page.html_base.is_empty() && !args.page.html && args.report.is_none() {

@@ -732,6 +732,36 @@ fn a_folder_is_pruned_as_a_bucket_is() {
 }
 
 #[test]
+fn what_a_renamed_source_makes_is_not_pruned_with_what_was_made_before() {
+    let cloud = Cloud::new();
+    let input = cloud.path("in");
+    fs::create_dir(&input).expect("a folder");
+    for name in ["a.jpg", "b.jpg"] {
+        fs::write(input.join(name), cat()).expect("a file");
+    }
+    // Of a name with another ending, the rendition has the same name.
+    let args = [
+        "convert", "in", "-o", "out", "--format", "webp", "--width", "60",
+    ];
+    assert_ended(&cloud.run(&args), 0);
+    fs::rename(input.join("a.jpg"), input.join("a.jpeg")).expect("a file");
+    let output = cloud.run(&[args.as_slice(), &["--force", "--prune", "--yes"]].concat());
+    assert_ended(&output, 0);
+    assert!(stdout(&output).contains("1 pruned"), "{}", stdout(&output));
+    let left: Vec<String> = files(&cloud.path("out")).into_keys().collect();
+    assert_eq!(left, ["a.webp", "b.webp"]);
+    let plan = cloud.run(&[
+        "plan", "in", "-o", "out", "--format", "webp", "--width", "60", "--json",
+    ]);
+    let lines = json_lines(&plan);
+    let summary = &lines.last().expect("a summary")["summary"];
+    assert_eq!(
+        (&summary["keep"], &summary["orphans"]),
+        (&json!(2), &json!(0))
+    );
+}
+
+#[test]
 fn pruning_is_refused_where_the_inputs_may_not_be_all_there_is() {
     let cloud = Cloud::with_cats(&["a.jpg", "sub/b.jpg", "b.jpg"]);
     assert_ended(&cloud.convert("s3://uploads", &[]), 0);
