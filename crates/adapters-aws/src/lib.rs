@@ -1,4 +1,5 @@
-//! Pixmill on AWS: an S3 bucket as a blob store, metrics for CloudWatch, alerts by SNS.
+//! Pixmill on AWS: an S3 bucket as a blob store, metrics for CloudWatch, alerts by SNS, and a queue of dead
+//! letters.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -23,6 +24,7 @@
 //! | [`CloudWatchMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`EmbeddedMetrics`] | none: the function's log group does it |
 //! | [`SnsAlerts`] | `sns:Publish` on the three topics |
+//! | [`DeadLetters`] | `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility`, `sqs:GetQueueAttributes` and `sqs:ListDeadLetterSourceQueues` on the queue; to send on, `sqs:SendMessage` on the other one and `sqs:DeleteMessage` |
 //!
 //! # Retries and timeouts
 //!
@@ -63,6 +65,7 @@
 //! - `sso`: credentials that a person's machine has and a function has not (`aws sso login`, `credential_process`).
 
 mod client;
+mod dead_letters;
 mod s3_store;
 
 mod cloudwatch_metrics;
@@ -76,11 +79,13 @@ mod sdk_error;
 
 pub use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client as S3Client;
+pub use aws_sdk_sqs::Client as SqsClient;
 pub use client::{
-    Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client,
+    Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client, sqs_client,
     what_is_missing_to_sign,
 };
 pub use cloudwatch_metrics::CloudWatchMetrics;
+pub use dead_letters::{DeadLetters, Letter, QueueError, Receipt};
 pub use embedded_metrics::EmbeddedMetrics;
 pub use figures::NAMESPACE;
 pub use s3_store::S3Store;

@@ -61,12 +61,17 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn of(work: &Work, pictures: usize) -> Self {
+        Self::share(work.jobs, work.memory, pictures)
+    }
+
+    /// The share of so many pictures, within what was asked for.
+    pub(crate) fn share(jobs: Option<u16>, memory: Option<ByteSize>, pictures: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let jobs = work.jobs.map_or(cores, usize::from);
+        let jobs = jobs.map_or(cores, usize::from);
         // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
         let busy = jobs.min(pictures).max(1);
         let threads = NonZeroUsize::new(cores / busy).unwrap_or(NonZeroUsize::MIN);
-        let memory = work.memory.map_or_else(free_memory, |size| size.as_u64());
+        let memory = memory.map_or_else(free_memory, |size| size.as_u64());
         Self {
             jobs,
             threads,
