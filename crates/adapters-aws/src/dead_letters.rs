@@ -43,6 +43,16 @@ pub struct Letter {
     attributes: HashMap<String, MessageAttributeValue>,
 }
 
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// About how many messages wait to be received.
+    pub waiting: Option<u64>,
+    /// Whether it has a dead-letter queue of its own: then each receipt is an attempt, and the last one moves
+    /// the message there.
+    pub gives_up: bool,
+}
+
 /// By what a received message is deleted or released.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt(String);
@@ -101,19 +111,26 @@ impl DeadLetters {
         Self { client, url }
     }
 
-    /// About how many messages wait to be received.
-    pub async fn waiting(&self) -> Result<u64, QueueError> {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
+    /// How the queue stands.
+    pub async fn standing(&self) -> Result<Standing, QueueError> {
+        let (number, policy) = (
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::RedrivePolicy,
+        );
         let answer = self
             .client
             .get_queue_attributes()
             .queue_url(&self.url)
-            .attribute_names(name.clone())
+            .attribute_names(number.clone())
+            .attribute_names(policy.clone())
             .send()
             .await
             .map_err(|error| QueueError::of_call("GetQueueAttributes", &error))?;
-        let number = answer.attributes().and_then(|found| found.get(&name));
-        Ok(number.and_then(|text| text.parse().ok()).unwrap_or(0))
+        let found = |name| answer.attributes()?.get(name);
+        Ok(Standing {
+            waiting: found(&number).and_then(|text| text.parse().ok()),
+            gives_up: found(&policy).is_some_and(|policy| !policy.is_empty()),
+        })
     }
 
     /// The URLs of the queues whose messages come here when they are given up.

@@ -85,7 +85,7 @@ pub use client::{
     what_is_missing_to_sign,
 };
 pub use cloudwatch_metrics::CloudWatchMetrics;
-pub use dead_letters::{DeadLetters, Letter, QueueError, Receipt};
+pub use dead_letters::{DeadLetters, Letter, QueueError, Receipt, Standing};
 pub use embedded_metrics::EmbeddedMetrics;
 pub use figures::NAMESPACE;
 pub use s3_store::S3Store;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pixmill::Recipe;
 use pixmill::recipe::{Animation, Effort, Fit, Focus, OutputFormat, Variant};
 
+use crate::redrive::Redrive;
 use crate::replay::Replay;
 use crate::verify::Verify;
 
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Try a picture that failed once more, without writing anything
     Replay(Replay),
+    /// List what failed by its code, and send what is chosen through again
+    Redrive(Box<Redrive>),
     /// Look at, check or start a recipe
     Recipe {
         #[command(subcommand)]

@@ -9,6 +9,7 @@ mod invoke;
 mod place;
 mod progress;
 mod prune;
+mod redrive;
 mod replay;
 mod report;
 mod run;
@@ -53,6 +54,7 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
         Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
+        Command::Redrive(args) => runtime()?.block_on(redrive::redrive(&args)),
         Command::Replay(args) => runtime()?.block_on(replay::replay(&args)),
         Command::Verify(args) => runtime()?.block_on(verify::verify(&args)),
         Command::Recipe { command } => recipe(command),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::args::RecipeChoice;
 use crate::place::{Address, Buckets, Place};
-use crate::run::{Budget, Ended, shown};
+use crate::run::{Budget, Ended, shown, shown_warning};
 
 /// The largest failure record that is read, in bytes; honest ones have two or three kilobytes.
 const MAX_RECORD_BYTES: u64 = 4 << 20;
@@ -108,7 +108,7 @@ pub(crate) async fn replay(args: &Replay) -> anyhow::Result<Ended> {
             match attempt.renditions {
                 Ok(made) => Now::Works {
                     renditions: made.renditions.len(),
-                    warnings: made.warnings.iter().map(|w| w.detail.clone()).collect(),
+                    warnings: made.warnings.iter().map(shown_warning).collect(),
                 },
                 Err(error) if error.is_transient() => Now::NotTried(error.to_string()),
                 Err(error) => Now::Fails(error),
@@ -209,7 +209,7 @@ fn stands(record: &FailureRecord, head: &Head) -> Since {
         Some(object) if object.etag.is_weak() == head.etag.is_weak() => {
             Since::Another(format!("its etag was {} and is {}", object.etag, head.etag))
         }
-        _ => Since::Unknown("the record is from another store; its size is the same".to_owned()),
+        _ => Since::Unknown("perhaps the one that failed: the record is from another store, and the size is the same".to_owned()),
     }
 }
 
@@ -353,7 +353,7 @@ impl Told<'_> {
                 format!("replaced since; what failed is tried, version {version}")
             }
             Since::Another(words) => format!("replaced since: {words}"),
-            Since::Unknown(words) => format!("perhaps the one that failed: {words}"),
+            Since::Unknown(words) => words.clone(),
         };
         writeln!(out, "source  {}: {}", shown(&record.source), shown(&since))?;
         let limits = self.other_limits();

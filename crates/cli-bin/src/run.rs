@@ -909,7 +909,7 @@ fn deferred(outcome: &Outcome) -> Vec<&str> {
     deferred.map(|variant| variant.name.as_str()).collect()
 }
 
-fn shown_warning(warning: &Warning) -> String {
+pub(crate) fn shown_warning(warning: &Warning) -> String {
     let variant = warning.variant.as_ref().map(|v| format!(" ({v})"));
     format!(
         "{}{}: {}",

@@ -250,8 +250,13 @@ impl<'a> Report<'a> {
                     "record": key, "source": record.source, "outcome": "failed", "stage": record.stage.name(),
                     "code": record.code, "message": record.message,
                 });
-                let (source, stage) = (shown(&record.source), record.stage);
-                let words = format!("{source}: {stage}: {}", shown(&record.message));
+                let words = format!(
+                    "{}: {} ({}): {}",
+                    shown(&record.source),
+                    shown(&record.code),
+                    record.stage,
+                    shown(&record.message)
+                );
                 self.print(&line, "failed", &words)
             }
             Looked::Unreadable(error) => {

@@ -194,26 +194,29 @@ impl Processor {
         }
     }
 
-    /// The memory that [`Processor::verify`] will need for this manifest, in bytes.
-    pub async fn memory_to_verify(&self, manifest: &Manifest, with_source: bool) -> u64 {
-        let largest = manifest.renditions().map(|made| made.bytes).max();
-        let read = largest.unwrap_or(0);
-        if !with_source {
-            return read;
-        }
-        let source = &manifest.source;
+    /// The memory that one try at a source of so many bytes will need, in bytes, told from its header.
+    pub async fn memory_to_render(&self, source: &str, bytes: u64) -> u64 {
         let sources = self.sources.as_ref();
-        let limit = self.input_limit(manifest);
-        let probed = probe_source(sources, &source.key, source.bytes, limit).await;
-        let rendered = match probed {
+        match probe_source(sources, source, bytes, bytes).await {
             Ok((_, Ok(info))) => {
                 let threads = self.options.threads.get();
-                predict(&info, source.bytes, &self.recipe, threads).memory_bytes
+                predict(&info, bytes, &self.recipe, threads).memory_bytes
             }
             // Whatever is wrong with it will be found when it is looked at.
-            _ => source.bytes,
+            _ => bytes,
+        }
+    }
+
+    /// The memory that [`Processor::verify`] will need for this manifest, in bytes.
+    pub async fn memory_to_verify(&self, manifest: &Manifest, with_source: bool) -> u64 {
+        let source = &manifest.source;
+        let rendered = if with_source {
+            self.memory_to_render(&source.key, source.bytes).await
+        } else {
+            0
         };
-        read.max(rendered)
+        let largest = manifest.renditions().map(|made| made.bytes).max();
+        rendered.max(largest.unwrap_or(0))
     }
 
     /// Holds the objects against the manifest; `with_source` also the source, the recipe and the
