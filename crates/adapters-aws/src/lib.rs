@@ -80,6 +80,7 @@ mod sdk_error;
 pub use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client as S3Client;
 pub use aws_sdk_sqs::Client as SqsClient;
+pub use aws_sdk_sqs::types::QueueAttributeName;
 pub use client::{
     Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client, sqs_client,
     what_is_missing_to_sign,

@@ -738,7 +738,7 @@ impl<'a> Tally<'a> {
         group.count += 1;
         group.chosen += u64::from(is_chosen);
         for key in &about.keys {
-            if group.examples.len() < EXAMPLES {
+            if group.examples.len() < EXAMPLES && !group.examples.contains(key) {
                 group.examples.push(key.clone());
             }
         }
@@ -849,15 +849,15 @@ impl<'a> Tally<'a> {
                     .map(|oldest| format!(", oldest {}", age(oldest)));
                 writeln!(
                     out,
-                    "{} {} {code} ({} chosen{}): {}",
-                    group.count,
+                    "{} {code}: {} ({} chosen{}){}",
                     kind.word(),
+                    group.count,
                     group.chosen,
                     age.unwrap_or_default(),
                     examples(group)
                 )?;
                 if let Some(message) = &group.message {
-                    writeln!(out, "    such as: {}", shown(message))?;
+                    writeln!(out, "    {}", shown(message))?;
                 }
             }
             writeln!(
@@ -882,12 +882,11 @@ impl<'a> Tally<'a> {
 
 fn examples(group: &Group) -> String {
     let keys: Vec<_> = group.examples.iter().map(|key| shown(key)).collect();
-    let more = if group.count > keys.len() as u64 {
-        ", ..."
-    } else {
-        ""
-    };
-    format!("{}{more}", keys.join(", "))
+    match keys.len() {
+        0 => String::new(),
+        EXAMPLES => format!(" such as {}", keys.join(", ")),
+        _ => format!(" {}", keys.join(", ")),
+    }
 }
 
 /// How long ago, in the largest unit that fits.
@@ -898,5 +897,112 @@ fn age(then: SystemTime) -> String {
         60..3600 => format!("{} min", seconds / 60),
         3600..86400 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(codes: &[&str], key: Option<&str>, left: Option<u64>) -> Chosen {
+        Chosen {
+            codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            keys: key.map(|key| Glob::new(key).expect("a pattern").compile_matcher()),
+            left,
+        }
+    }
+
+    #[test]
+    fn code_key_and_limit_choose_together() {
+        let mut all = chosen(&[], None, None);
+        assert!(all.takes("corrupt", ["a.png"]) && all.takes("given-up", []));
+        let mut some = chosen(&["corrupt", "unsupported"], Some("shop/**"), Some(2));
+        assert!(!some.takes("given-up", ["shop/a.png"]), "another code");
+        assert!(!some.takes("corrupt", ["blog/a.png"]), "another key");
+        assert!(!some.takes("corrupt", []), "no key");
+        assert!(some.takes("corrupt", ["blog/a.png", "shop/b.png"]));
+        assert!(!some.is_used_up());
+        assert!(some.takes("unsupported", ["shop/c.png"]));
+        assert!(some.is_used_up());
+        assert!(!some.takes("corrupt", ["shop/d.png"]), "two were enough");
+    }
+
+    #[test]
+    fn a_message_tells_its_keys_and_why_lambda_gave_it_up() {
+        let record = |name: &str, key: &str| {
+            json!({
+                "eventSource": "aws:s3", "eventName": name,
+                "s3": {"bucket": {"name": "b"}, "object": {"key": key}},
+            })
+        };
+        let upload = json!({"Records": [record("ObjectCreated:Put", "a+b%2Bc.png")]});
+        let about = About::of(&upload.to_string());
+        assert_eq!(about.code, "given-up");
+        assert_eq!(about.keys, ["a b+c.png"]);
+        assert!(!about.removal);
+        let both = [
+            record("ObjectCreated:Put", "a"),
+            record("ObjectRemoved:Delete", "b"),
+        ];
+        let about = About::of(&json!({ "Records": both }).to_string());
+        assert_eq!((about.keys.len(), about.removal), (2, true));
+
+        let given_up = |response: Value, condition: &str| {
+            let context = json!({"condition": condition});
+            let record = json!({
+                "requestContext": context, "requestPayload": upload, "responsePayload": response,
+            });
+            About::of(&record.to_string())
+        };
+        let answered = json!({"errorType": "Pixmill.Unsettled", "errorMessage": "denied"});
+        let about = given_up(answered, "RetriesExhausted");
+        assert_eq!(about.code, "Pixmill.Unsettled");
+        assert_eq!(about.keys, ["a b+c.png"]);
+        assert_eq!(about.message.as_deref(), Some("denied"));
+        assert_eq!(
+            given_up(Value::Null, "EventAgeExceeded").code,
+            "EventAgeExceeded"
+        );
+        for word in ["", "two words", "\u{1b}[2J", &"x".repeat(65)] {
+            assert_eq!(
+                given_up(json!({"errorType": word}), "").code,
+                "unknown",
+                "{word:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_a_message_holds_it_has_a_code_and_a_bounded_text() {
+        let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
+        let wrapped = (0..50).fold(
+            json!({"bucket": "b", "key": "k"}),
+            |inner, _| json!({"requestPayload": inner}),
+        );
+        let cases = [
+            ("", "event-not-json"),
+            ("not json", "event-not-json"),
+            (&deep, "event-not-json"),
+            ("null", "event-unknown"),
+            ("{}", "event-unknown"),
+            (r#"{"Records": [{"s3": {}}]}"#, "event-field"),
+            (r#"{"bucket": "b", "key": ""}"#, "event-key"),
+            (&wrapped.to_string(), "event-too-deep"),
+        ];
+        for (body, code) in cases {
+            assert_eq!(About::of(body).code, code, "{body:.60}");
+        }
+        let long =
+            json!({"requestPayload": 1, "responsePayload": {"errorMessage": "é".repeat(9999)}});
+        let message = About::of(&long.to_string()).message.expect("a message");
+        assert_eq!(message.chars().count(), 200);
+    }
+
+    #[test]
+    fn an_age_is_told_in_the_largest_unit_that_fits() {
+        let ago = |seconds| age(SystemTime::now() - Duration::from_secs(seconds));
+        assert_eq!(ago(7200 + 60), "2 h");
+        assert_eq!(ago(3 * 86400 + 60), "3 d");
+        assert_eq!(age(SystemTime::now() + Duration::from_hours(1)), "0 s");
     }
 }
