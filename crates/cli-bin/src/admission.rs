@@ -8,6 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Memory is handed out in pieces of this many bytes.
 const PIECE: u64 = 1 << 20;
 
+/// How many pictures are on their way between buckets beside those that are rendered. A small picture is rendered in
+/// a tenth of a second and waits for eight answers, one after the other.
+pub(crate) const ON_THEIR_WAY: usize = 16;
+
 /// So much memory, in bytes, for all pictures at work together.
 #[derive(Clone)]
 pub(crate) struct Admission {

@@ -195,7 +195,10 @@ impl Buckets {
                     .with_context(|| format!("the sources {place} can't be opened"))?;
                 Arc::new(store.with_focus_points())
             }
-            Place::Bucket(address) => Arc::new(self.open(address).await),
+            Place::Bucket(address) => {
+                self.check().await?;
+                Arc::new(self.open(address).await)
+            }
         })
     }
 

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::admission::{Admission, Turns};
 use crate::args::RecipeChoice;
 use crate::invoke::{Unwell, is_all_well};
-use crate::place::{Buckets, Place};
+use crate::place::{Buckets, Place, told_of_output};
 use crate::run::{Budget, Ended, shown};
 
 /// So long nobody else sees a message that is looked at; then it comes back, whatever became of this process.
@@ -142,7 +142,7 @@ pub(crate) async fn redrive(args: &Redrive) -> anyhow::Result<Ended> {
     let recipe = args.choice.load()?;
     let mut chosen = Chosen::of(args)?;
     let place = |path: &PathBuf| Place::try_from(path.as_path()).map_err(anyhow::Error::msg);
-    let output = args.output.as_ref().map(place).transpose()?;
+    let output = args.output.as_deref().map(Place::of_output).transpose()?;
     let sources = args.sources.as_ref().map(place).transpose()?;
     let buckets = Buckets::default();
     let queues = Queues::of(args).await?;
@@ -165,7 +165,7 @@ pub(crate) async fn redrive(args: &Redrive) -> anyhow::Result<Ended> {
     {
         let store = buckets.output(output, false).await?;
         let processor = Processor::new(store.clone(), store, recipe);
-        let records = failure_records(&processor, &mut tally).await?;
+        let records = failure_records(&processor, output, &mut tally).await?;
         let of_bucket = sources.as_ref();
         redrive_records(records, &mut chosen, &way, of_bucket, &queues, &mut tally).await?;
     }
@@ -403,9 +403,10 @@ fn error_type(event: &Value) -> Option<String> {
 /// All failure records, in the order of their keys.
 async fn failure_records(
     processor: &Processor,
+    output: &Place,
     tally: &mut Tally<'_>,
 ) -> anyhow::Result<Vec<FailureRecord>> {
-    let holdings = processor.holdings().await?;
+    let holdings = told_of_output(processor.holdings().await, output)?;
     let output = &processor.recipe().output;
     let keys = holdings.records.into_iter();
     let keys = keys.filter(|key| output.failed.could_have_made(key));

@@ -12,18 +12,15 @@ use pixmill::key::{KeyTemplate, Names};
 use pixmill::manifest::{FAILURE_VERSION, FailureRecord};
 use pixmill::memory::MemoryStore;
 use pixmill::ports::{Blob, BlobStore, Condition, Head};
-use pixmill::process::{ProcessOptions, Processor};
+use pixmill::process::{MAX_RECORD_BYTES, ProcessOptions, Processor};
 use pixmill::render::engine;
 use pixmill::verify::other_engine;
 use pixmill_local::replace_file;
 use serde_json::{Value, json};
 
 use crate::args::RecipeChoice;
-use crate::place::{Address, Buckets, Place};
+use crate::place::{Buckets, Place, told_of_input};
 use crate::run::{Budget, Ended, shown, shown_warning};
-
-/// The largest failure record that is read, in bytes; honest ones have two or three kilobytes.
-const MAX_RECORD_BYTES: u64 = 4 << 20;
 
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_HELP)]
@@ -151,14 +148,13 @@ async fn read_record(path: &Path, buckets: &Buckets) -> anyhow::Result<FailureRe
             bytes
         }
         Place::Bucket(address) => {
-            let whole = Address {
-                bucket: address.bucket.clone(),
-                key: String::new(),
-            };
-            let store = buckets.open(&whole).await;
+            buckets.check().await?;
+            let store = buckets.open_at(&address.bucket, "").await;
             let fetched = store.get(&address.key, MAX_RECORD_BYTES, None).await;
-            let fetched =
-                fetched.with_context(|| format!("the failure record {place} can't be read"))?;
+            let fetched = fetched.map_err(|error| {
+                let error = told_of_input(&error, &place.to_string());
+                anyhow::anyhow!("the failure record can't be read: {error}")
+            })?;
             fetched.bytes.to_vec()
         }
     };

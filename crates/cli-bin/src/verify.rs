@@ -16,14 +16,11 @@ use pixmill::process::{ProcessOptions, Processor};
 use pixmill::verify::{Changed, Difference, Holdings, Kept, Verified};
 use serde_json::{Value, json};
 
-use crate::admission::{Admission, Turns};
+use crate::admission::{Admission, ON_THEIR_WAY, Turns};
 use crate::args::RecipeChoice;
-use crate::place::{Buckets, Place};
+use crate::place::{Buckets, Place, told_of_output};
 use crate::progress::Progress;
 use crate::run::{Budget, Ended, shown};
-
-/// How many more are on their way where objects come from a bucket: most of the time is waiting for answers.
-const ON_THEIR_WAY: usize = 16;
 
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
@@ -85,7 +82,7 @@ enum Looked {
 pub(crate) async fn verify(args: &Verify) -> anyhow::Result<Ended> {
     let recipe = args.choice.load()?;
     let place = |path: &PathBuf| Place::try_from(path.as_path()).map_err(anyhow::Error::msg);
-    let output = place(&args.output)?;
+    let output = Place::of_output(&args.output)?;
     let places: Vec<_> = args.sources.iter().map(place).collect::<Result<_, _>>()?;
     let buckets = Buckets::default();
     let store = buckets.output(&output, false).await?;
@@ -94,7 +91,7 @@ pub(crate) async fn verify(args: &Verify) -> anyhow::Result<Ended> {
         sources.push(buckets.sources(place).await?);
     }
     let mut processor = Processor::new(store.clone(), store, recipe);
-    let Holdings { records, others } = processor.holdings().await?;
+    let Holdings { records, others } = told_of_output(processor.holdings().await, &output)?;
     if records.is_empty() {
         bail!(
             "there is no manifest in {output}, so there is nothing to verify; where another recipe or --format made it, name that too"
