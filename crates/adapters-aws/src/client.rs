@@ -162,6 +162,7 @@ pub fn sns_client(config: &SdkConfig) -> aws_sdk_sns::Client {
 }
 
 /// A client for [`DeadLetters`](crate::DeadLetters).
+#[cfg(feature = "queues")]
 pub fn sqs_client(config: &SdkConfig) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::new(config)
 }

@@ -31,8 +31,11 @@ use crate::invoke::{Unwell, is_all_well};
 use crate::place::{Buckets, Place, told_of_output};
 use crate::run::{Budget, Ended, shown};
 
-/// So long nobody else sees a message that is looked at; then it comes back, whatever became of this process.
+/// So long nobody else sees a message that is looked at; then it comes back, whatever became of this process. For
+/// each that waits there is something on top, or the first would come back before the last was seen.
 const OUT_OF_SIGHT: Duration = Duration::from_mins(5);
+/// What there is on top for each message: ten come with one call.
+const FOR_EACH: Duration = Duration::from_millis(20);
 /// So long nobody else sees a message that is worked on here: longer than any picture takes.
 const AT_WORK: Duration = Duration::from_mins(15);
 /// After so many receipts without anything new the queue counts as read.
@@ -100,7 +103,7 @@ pub(crate) struct Redrive {
 
 const REDRIVE_HELP: &str = "\
 Without --yes nothing is sent, processed or deleted: what there is is listed by its code, the examples first.
-Messages that are looked at are out of others' sight for five minutes at most.
+Messages that are looked at are out of others' sight until the end, and if this process is killed for some minutes more.
 
 A failure record's code is that of the failure (corrupt, too-large, ...). A message's code is the error's type where
 Lambda wrote the message, the event's own fault where it can't be read (event-not-json, ...), and otherwise given-up.
@@ -267,7 +270,11 @@ async fn here(
     let options = ProcessOptions {
         threads: budget.threads,
         memory: Some(budget.memory),
-        foreign: Foreign::Refuse,
+        // In its bucket the function takes what it finds under its keys for its own.
+        foreign: match output {
+            Place::Bucket(_) if args.dead_letters.is_some() => Foreign::Replace,
+            _ => Foreign::Refuse,
+        },
         retry: true,
         ..ProcessOptions::default()
     };
@@ -494,12 +501,15 @@ async fn redrive_letters(
     way: &Way,
     tally: &mut Tally<'_>,
 ) -> anyhow::Result<()> {
+    let waiting = queue.standing().await?.waiting.unwrap_or(0);
+    let waiting = u32::try_from(waiting.min(MOST_LETTERS as u64)).unwrap_or(u32::MAX);
+    let out_of_sight = OUT_OF_SIGHT + FOR_EACH * waiting;
     let mut left: HashMap<String, Receipt> = HashMap::new();
     let mut gone: HashSet<String> = HashSet::new();
     let mut nothing_new = 0;
     let mut failed = None;
     while nothing_new < EMPTY_LOOKS {
-        let letters = match queue.receive(OUT_OF_SIGHT).await {
+        let letters = match queue.receive(out_of_sight).await {
             Ok(letters) => letters,
             Err(error) => {
                 failed = Some(error);
@@ -555,7 +565,8 @@ async fn redrive_letters(
     let hidden = queue.release(&receipts).await;
     if hidden > 0 {
         tally.note(&format!(
-            "{hidden} messages come back in sight within five minutes"
+            "{hidden} messages come back in sight in {} minutes at most",
+            out_of_sight.as_secs().div_ceil(60)
         ));
     }
     match failed {

@@ -180,19 +180,13 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(
-        args: &'a Verify,
-        others: BTreeMap<String, pixmill::ports::Listed>,
-        records: usize,
-    ) -> Self {
-        let is_out_of_sight = |key: &String| key.starts_with(".pixmill/");
+    fn new(args: &'a Verify, mut others: BTreeSet<String>, records: usize) -> Self {
+        // What is kept out of sight there is ours, if not a record.
+        others.retain(|key| !key.starts_with(".pixmill/"));
         Self {
             args,
             progress: Progress::new(records, args.json),
-            unclaimed: others
-                .into_keys()
-                .filter(|key| !is_out_of_sight(key))
-                .collect(),
+            unclaimed: others,
             manifests: 0,
             same: 0,
             differ: 0,

@@ -1,7 +1,7 @@
 //! What is there, held against its record and against what would be made again; and one try at a
 //! source, in memory alone. Nothing here writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use crate::manifest::{
     EngineRecord, FAILURE_VERSION, FailureRecord, Manifest, RenditionRecord, State, VariantRecord,
     has_newer_layout,
 };
-use crate::ports::{Head, Listed};
+use crate::ports::Head;
 use crate::process::{Memory, Processor, Source, fetch_part, probe_source};
 use crate::recipe::{Recipe, Variant};
 use crate::render::{
@@ -47,8 +47,8 @@ pub enum Kept {
 pub struct Holdings {
     /// The keys that a manifest or a failure record of this recipe could have, in order.
     pub records: Vec<String>,
-    /// Everything else.
-    pub others: BTreeMap<String, Listed>,
+    /// Every other key.
+    pub others: BTreeSet<String>,
 }
 
 /// What a difference is about.
@@ -146,7 +146,7 @@ impl Processor {
             {
                 holdings.records.push(line.key);
             } else {
-                holdings.others.insert(line.key.clone(), line);
+                holdings.others.insert(line.key);
             }
         }
         holdings.records.sort();
@@ -512,8 +512,7 @@ fn look_at_recipe(
 
 /// The codecs that differ, in words.
 pub fn other_engine(then: &EngineRecord, now: &EngineRecord) -> Vec<String> {
-    let names: std::collections::BTreeSet<_> =
-        then.codecs.keys().chain(now.codecs.keys()).collect();
+    let names: BTreeSet<_> = then.codecs.keys().chain(now.codecs.keys()).collect();
     let differing = names.into_iter().filter_map(|name| {
         let (then, now) = (then.codecs.get(name), now.codecs.get(name));
         let word = |version: Option<&String>| version.map_or("none".to_owned(), Clone::clone);
