@@ -102,15 +102,15 @@ pub(crate) struct Redrive {
 }
 
 const REDRIVE_HELP: &str = "\
-Without --yes nothing is sent, processed or deleted: what there is is listed by its code, the examples first.
-Messages that are looked at are out of others' sight until the end, and if this process is killed for some minutes more.
+Without --yes nothing is sent, processed or deleted: what there is is listed by its code, with examples. Messages \
+that are looked at are out of others' sight until the end, and if this process is killed, for some minutes more.
 
-A failure record's code is that of the failure (corrupt, too-large, ...). A message's code is the error's type where
+A failure record's code is that of the failure (corrupt, too-large, ...). A message's code is the error's type where \
 Lambda wrote the message, the event's own fault where it can't be read (event-not-json, ...), and otherwise given-up.
 
-With --yes, failure records are processed here (--here), whatever was tried before; or an event for each goes to the
-queue (--queue; --sources is the upload bucket), and the function tries again what another recipe or another engine
-has failed on. Messages go to the queue as they are, or are answered here as the function would. A message is
+With --yes, failure records are processed here (--here), whatever was tried before; or an event for each goes to the \
+queue (--queue; --sources is the upload bucket), and the function tries again what another recipe or another engine \
+has failed on. Messages go to the queue as they are, or are answered here as the function would. A message is \
 deleted only when it was sent, or is settled.
 
 Exit codes:

@@ -41,7 +41,7 @@ pub(crate) struct Replay {
 }
 
 const REPLAY_HELP: &str = "\
-Nothing is written but what --save asks for. Where the source has been replaced since, and the record names a
+Nothing is written but what --save asks for. Where the source has been replaced since, and the record names a \
 version that the bucket still keeps, that version is tried.
 
 Exit codes:
