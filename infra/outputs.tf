@@ -130,7 +130,7 @@ output "test_alarm_command" {
 
 output "redrive_command" {
   description = "How to send uploads that were given up back into the queue, once the cause is mended."
-  value       = var.ingest_mode == "queue" ? "aws sqs start-message-move-task --source-arn ${module.lambda_function.dead_letter_queue_arn} --region ${var.aws_region}" : "Replay each with aws lambda invoke; see the runbook under dead-letters"
+  value       = var.ingest_mode == "queue" ? "aws sqs start-message-move-task --source-arn ${module.lambda_function.dead_letter_queue_arn} --region ${var.aws_region}" : "pixmill redrive --dead-letters ${module.lambda_function.dead_letter_queue_url} --here; see the runbook under dead-letters"
 }
 
 output "sns_subscription_note" {

@@ -161,6 +161,12 @@ pub fn sns_client(config: &SdkConfig) -> aws_sdk_sns::Client {
     aws_sdk_sns::Client::new(config)
 }
 
+/// A client for [`DeadLetters`](crate::DeadLetters).
+#[cfg(feature = "queues")]
+pub fn sqs_client(config: &SdkConfig) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(config)
+}
+
 fn has_own_endpoint(config: &SdkConfig, service: &str) -> bool {
     if config.endpoint_url().is_some() {
         return true;

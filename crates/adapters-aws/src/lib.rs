@@ -1,4 +1,5 @@
-//! Pixmill on AWS: an S3 bucket as a blob store, metrics for CloudWatch, alerts by SNS.
+//! Pixmill on AWS: an S3 bucket as a blob store, metrics for CloudWatch, alerts by SNS, and a queue of dead
+//! letters.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -23,6 +24,7 @@
 //! | [`CloudWatchMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`EmbeddedMetrics`] | none: the function's log group does it |
 //! | [`SnsAlerts`] | `sns:Publish` on the three topics |
+//! | `DeadLetters` | `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility`, `sqs:GetQueueAttributes` and `sqs:ListDeadLetterSourceQueues` on the queue; to send on, `sqs:SendMessage` on the other one and `sqs:DeleteMessage` |
 //!
 //! # Retries and timeouts
 //!
@@ -61,8 +63,11 @@
 //! # The features
 //!
 //! - `sso`: credentials that a person's machine has and a function has not (`aws sso login`, `credential_process`).
+//! - `queues`: `DeadLetters`, a queue of messages that were given up.
 
 mod client;
+#[cfg(feature = "queues")]
+mod dead_letters;
 mod s3_store;
 
 mod cloudwatch_metrics;
@@ -76,11 +81,19 @@ mod sdk_error;
 
 pub use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client as S3Client;
+#[cfg(feature = "queues")]
+pub use aws_sdk_sqs::Client as SqsClient;
+#[cfg(feature = "queues")]
+pub use aws_sdk_sqs::types::QueueAttributeName;
+#[cfg(feature = "queues")]
+pub use client::sqs_client;
 pub use client::{
     Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client,
     what_is_missing_to_sign,
 };
 pub use cloudwatch_metrics::CloudWatchMetrics;
+#[cfg(feature = "queues")]
+pub use dead_letters::{DeadLetters, Letter, QueueError, Receipt, Standing};
 pub use embedded_metrics::EmbeddedMetrics;
 pub use figures::NAMESPACE;
 pub use s3_store::S3Store;

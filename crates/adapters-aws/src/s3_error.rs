@@ -67,7 +67,9 @@ impl S3Error {
 /// The meaning of S3's code, or of the bare status where there is none (the answer to a HEAD).
 fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
     match (code, status) {
-        (Some("NoSuchKey" | "NotFound"), _) | (None, 404) => StoreErrorKind::NotFound,
+        (Some("NoSuchKey" | "NoSuchVersion" | "NotFound"), _) | (None, 404) => {
+            StoreErrorKind::NotFound
+        }
         // A misnamed bucket must not look as if every source in it were gone.
         (Some("NoSuchBucket"), _) => StoreErrorKind::Other,
         (Some("PreconditionFailed" | "ConditionalRequestConflict"), _) | (_, 412) => {

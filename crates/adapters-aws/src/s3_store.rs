@@ -91,6 +91,28 @@ impl S3Store {
         &self.prefix
     }
 
+    /// The content of one version of the object, also where others have come after it. A version that isn't there is
+    /// `NotFound`; more bytes than allowed are `TooLarge`.
+    pub async fn get_version(
+        &self,
+        key: &str,
+        version: &str,
+        max_bytes: u64,
+    ) -> Result<Fetched, StoreError> {
+        let place = self.place(key)?;
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&*self.bucket)
+            .key(place)
+            .version_id(version)
+            .send()
+            .await;
+        let output = answer.map_err(|error| failed(key, S3Error::of_call("GetObject", &error)))?;
+        let read = read(output, max_bytes, false).await;
+        read.map_err(|error| failed(key, error))
+    }
+
     /// The key in the bucket, if S3 would find it again under exactly that name.
     fn place(&self, key: &str) -> Result<String, StoreError> {
         let place = format!("{}{key}", self.prefix);

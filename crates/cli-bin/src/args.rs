@@ -8,6 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use pixmill::Recipe;
 use pixmill::recipe::{Animation, Effort, Fit, Focus, OutputFormat, Variant};
 
+use crate::redrive::Redrive;
+use crate::replay::Replay;
+use crate::verify::Verify;
+
 /// One picture in, every rendition out.
 #[derive(Debug, Parser)]
 #[command(name = "pixmill", version, after_help = EXIT_CODES, propagate_version = true)]
@@ -46,6 +50,12 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Answer an event as the Lambda function would, with folders in the place of buckets
     Invoke(Invoke),
+    /// Say whether what is there is what was made, and what would be made again
+    Verify(Verify),
+    /// Try a picture that failed once more, without writing anything
+    Replay(Replay),
+    /// List what failed by its code, and send what is chosen through again
+    Redrive(Box<Redrive>),
     /// Look at, check or start a recipe
     Recipe {
         #[command(subcommand)]

@@ -129,7 +129,7 @@ fn read_event(path: &Path) -> anyhow::Result<Value> {
 }
 
 /// Whether a reply of any form speaks of nothing that must come again.
-fn is_all_well(reply: &Value) -> bool {
+pub(crate) fn is_all_well(reply: &Value) -> bool {
     let nothing_failed = |name: &str| reply[name].as_array().is_none_or(Vec::is_empty);
     let all_succeeded = reply["results"].as_array().is_none_or(|results| {
         results
@@ -141,7 +141,7 @@ fn is_all_well(reply: &Value) -> bool {
 
 /// Counts pictures that were rejected or failed: a queue's reply is silent about the former.
 #[derive(Default)]
-struct Unwell(AtomicU64);
+pub(crate) struct Unwell(pub(crate) AtomicU64);
 
 impl MetricSink for Unwell {
     fn record(&self, signal: &Signal<'_>) {

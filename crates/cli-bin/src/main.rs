@@ -1,5 +1,6 @@
 //! The `pixmill` command: wires arguments, folders and the engine, and chooses the exit code.
 
+mod admission;
 mod args;
 mod inputs;
 mod inspect;
@@ -8,8 +9,11 @@ mod invoke;
 mod place;
 mod progress;
 mod prune;
+mod redrive;
+mod replay;
 mod report;
 mod run;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,6 +54,9 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
         Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
+        Command::Redrive(args) => runtime()?.block_on(redrive::redrive(&args)),
+        Command::Replay(args) => runtime()?.block_on(replay::replay(&args)),
+        Command::Verify(args) => runtime()?.block_on(verify::verify(&args)),
         Command::Recipe { command } => recipe(command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());

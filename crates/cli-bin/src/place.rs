@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use pixmill::error::{Cause, Error, StoreError, StoreErrorKind};
 use pixmill::key::MAX_PREFIX_BYTES;
 use pixmill::ports::BlobStore;
@@ -185,6 +185,21 @@ impl Buckets {
             Some(words) => bail!("buckets can't be used: {words}"),
             None => Ok(()),
         }
+    }
+
+    /// A store of sources; nothing is written there. A folder must be there.
+    pub(crate) async fn sources(&self, place: &Place) -> anyhow::Result<Arc<dyn BlobStore>> {
+        Ok(match place {
+            Place::Folder(path) => {
+                let store = FolderStore::open(path)
+                    .with_context(|| format!("the sources {place} can't be opened"))?;
+                Arc::new(store.with_focus_points())
+            }
+            Place::Bucket(address) => {
+                self.check().await?;
+                Arc::new(self.open(address).await)
+            }
+        })
     }
 
     /// The store that a run writes to. A folder need not be there yet; a bucket must.

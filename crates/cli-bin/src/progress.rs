@@ -38,6 +38,11 @@ impl Progress {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
+    /// Does `print` while the bar is out of the way.
+    pub(crate) fn suspended<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
     /// Names the picture at work.
     pub(crate) fn working_on(&self, name: &str) {
         if self.is_drawn() {

@@ -28,8 +28,9 @@ use pixmill::recipe::Output;
 use pixmill::render::{RenditionResult, Stop, render};
 use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
+use crate::admission::{Admission, ON_THEIR_WAY, Turns};
 use crate::args::{Convert, Plan as PlanArgs, Work};
 use crate::inputs::{Inputs, collect};
 use crate::inventory;
@@ -45,13 +46,6 @@ pub(crate) enum Ended {
     Stopped,
 }
 
-/// Memory is handed out in pieces of this many bytes.
-const PIECE: u64 = 1 << 20;
-
-/// How many pictures are on their way between buckets beside those that are rendered. A small picture is rendered in
-/// a tenth of a second and waits for eight answers, one after the other.
-const ON_THEIR_WAY: usize = 16;
-
 /// The machine's share: how many pictures are rendered at once, how many threads each, how much memory in all.
 pub(crate) struct Budget {
     pub(crate) jobs: usize,
@@ -61,12 +55,17 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn of(work: &Work, pictures: usize) -> Self {
+        Self::share(work.jobs, work.memory, pictures)
+    }
+
+    /// The share of so many pictures, within what was asked for.
+    pub(crate) fn share(jobs: Option<u16>, memory: Option<ByteSize>, pictures: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let jobs = work.jobs.map_or(cores, usize::from);
+        let jobs = jobs.map_or(cores, usize::from);
         // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
         let busy = jobs.min(pictures).max(1);
         let threads = NonZeroUsize::new(cores / busy).unwrap_or(NonZeroUsize::MIN);
-        let memory = work.memory.map_or_else(free_memory, |size| size.as_u64());
+        let memory = memory.map_or_else(free_memory, |size| size.as_u64());
         Self {
             jobs,
             threads,
@@ -156,24 +155,11 @@ fn processor(
         headers,
         ..ProcessOptions::default()
     };
+    let turns = Turns::of(budget.jobs);
     // Each item brings its own source store.
     Processor::new(output.clone(), output, recipe)
         .with_options(options)
-        .with_blocking(in_turns(budget.jobs))
-}
-
-/// Blocking work on threads of its own, as much of it at once as there are jobs: more pictures than that may be on
-/// their way from and to buckets.
-fn in_turns(jobs: usize) -> impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync {
-    let turns = Arc::new(Semaphore::new(jobs));
-    move |work| {
-        let turns = turns.clone();
-        tokio::spawn(async move {
-            // The semaphore is never closed.
-            let _turn = turns.acquire_owned().await;
-            let _ = tokio::task::spawn_blocking(work).await;
-        });
-    }
+        .with_blocking(move |work| turns.run(work))
 }
 
 /// Writes the manifest of what would be created or updated.
@@ -596,9 +582,7 @@ fn carry_out<'a>(
     interrupted: &'a AtomicBool,
     progress: &'a Progress,
 ) -> impl futures_util::Stream<Item = anyhow::Result<Ran>> + 'a {
-    let pieces = usize::try_from(memory_bytes / PIECE).unwrap_or(usize::MAX);
-    let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
-    let memory = Arc::new(Semaphore::new(pieces));
+    let memory = Admission::of(memory_bytes);
     stream::iter(items)
         .map(move |item| {
             let memory = memory.clone();
@@ -606,10 +590,7 @@ fn carry_out<'a>(
                 let name = item.candidate.name.clone();
                 let key = item.candidate.listed.key.clone();
                 let bytes = Some(item.candidate.listed.size);
-                let wanted = usize::try_from(item.memory_bytes / PIECE).unwrap_or(usize::MAX);
-                let wanted = u32::try_from(wanted.clamp(1, pieces)).unwrap_or(u32::MAX);
-                // The semaphore is never closed.
-                let _admitted = memory.acquire_many(wanted).await;
+                let _admitted = memory.admit(item.memory_bytes).await;
                 // Waiting for memory says nothing about this picture.
                 let began = Instant::now();
                 let outcome = one_item(processor, item, interrupted, progress).await;
@@ -906,7 +887,7 @@ fn deferred(outcome: &Outcome) -> Vec<&str> {
     deferred.map(|variant| variant.name.as_str()).collect()
 }
 
-fn shown_warning(warning: &Warning) -> String {
+pub(crate) fn shown_warning(warning: &Warning) -> String {
     let variant = warning.variant.as_ref().map(|v| format!(" ({v})"));
     format!(
         "{}{}: {}",

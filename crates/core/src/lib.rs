@@ -10,6 +10,7 @@ pub mod render;
 pub mod job;
 pub mod plan;
 pub mod process;
+pub mod verify;
 
 pub mod alert;
 pub mod html;

@@ -94,6 +94,9 @@ pub struct ProcessOptions {
     pub speed: f64,
     /// Whether everything is made again, also where nothing changed or a newer engine was here.
     pub force: bool,
+    /// Whether a source that failed before is tried again although neither it nor the recipe nor the engine
+    /// has changed since: a release that changes no byte can still mend a fault.
+    pub retry: bool,
     /// What happens to files that aren't ours.
     pub foreign: Foreign,
     /// What happens when the source is gone.
@@ -111,6 +114,7 @@ impl Default for ProcessOptions {
             memory: None,
             speed: 1.0,
             force: false,
+            retry: false,
             foreign: Foreign::default(),
             removals: Removals::default(),
             headers: true,
@@ -131,7 +135,7 @@ pub struct Processor {
 }
 
 /// What one job remembers from one pass to the next.
-struct Memory {
+pub(crate) struct Memory {
     started: Instant,
     /// Where the job is now.
     at: Stage,
@@ -150,7 +154,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
             at: Stage::Plan,
@@ -220,10 +224,10 @@ impl Before {
 }
 
 /// A source that was read.
-struct Source {
-    bytes: Bytes,
-    head: Head,
-    sha256: String,
+pub(crate) struct Source {
+    pub(crate) bytes: Bytes,
+    pub(crate) head: Head,
+    pub(crate) sha256: String,
 }
 
 impl Processor {
@@ -437,7 +441,7 @@ impl Processor {
 
     /// The same processor for a source with a point of its own: what is made around it has another
     /// digest, so that a moved point is seen as a changed recipe is.
-    fn around_point_of(&self, source: &Head) -> Self {
+    pub(crate) fn around_point_of(&self, source: &Head) -> Self {
         let mut own = self.clone();
         if let Some(Ok(point)) = self.recipe.focus_point(&source.metadata) {
             own.recipe = Arc::new(self.recipe.around(point));
@@ -486,6 +490,9 @@ impl Processor {
 
     /// Whether this very source has failed before, by the same recipe and engine.
     async fn failed_before(&self, job: &Job) -> Result<Option<Pass>, Error> {
+        if self.options.retry {
+            return Ok(None);
+        }
         let key = self.recipe.output.failed_key(&job.source);
         let Some(fetched) = self.read_record(&key).await? else {
             return Ok(None);
@@ -620,7 +627,7 @@ impl Processor {
     }
 
     /// Step 2.
-    async fn fetch(&self, key: &str, memory: &mut Memory) -> Result<Source, Error> {
+    pub(crate) async fn fetch(&self, key: &str, memory: &mut Memory) -> Result<Source, Error> {
         let started = Instant::now();
         let limit = self.recipe.limits.input_bytes;
         let Fetched { bytes, head } = fetch_part(self.sources.as_ref(), key, limit, None).await?;
@@ -710,7 +717,7 @@ impl Processor {
     }
 
     /// Step 3. None when there is nothing to render.
-    async fn render(
+    pub(crate) async fn render(
         &self,
         source: &Source,
         good: &BTreeMap<String, VariantRecord>,
@@ -758,7 +765,7 @@ impl Processor {
     }
 
     /// The point that was given with a source.
-    fn given_point(&self, source: &Head) -> Option<FocusPoint> {
+    pub(crate) fn given_point(&self, source: &Head) -> Option<FocusPoint> {
         self.recipe.focus_point(&source.metadata)?.ok()
     }
 
@@ -1411,7 +1418,7 @@ fn merge_warnings(
 }
 
 /// Reads a source, or a part of it; what is too large is the picture's fault, not the store's.
-async fn fetch_part(
+pub(crate) async fn fetch_part(
     sources: &dyn BlobStore,
     key: &str,
     limit: u64,
