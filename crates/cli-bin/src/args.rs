@@ -1,6 +1,7 @@
 //! What can be typed: arguments, their help, and the recipe that they ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Say what `convert` would do, and write nothing
     Plan(Plan),
+    /// Watch a folder, and make the renditions of every picture that is new or changed
+    Watch(Watch),
     /// Say what a picture is, and what the recipe would make of it
     Inspect(Inspect),
     /// Answer an event as the Lambda function would, with folders in the place of buckets
@@ -101,6 +104,45 @@ pub(crate) struct Prune {
     #[arg(long, requires = "prune")]
     pub(crate) yes: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_HELP)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) work: Work,
+    /// How long a file must have stood still before it is taken
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) settle: Duration,
+    /// Look at the whole folder every so often, instead of listening to the system: for network mounts, which tell
+    /// nothing of what others do
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) poll: Option<Duration>,
+    /// Remove renditions when their source is gone
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Put each file on disk before it counts as done (fsync); slower
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// Name unchanged, skipped and vanished files too, and every warning
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+const WATCH_HELP: &str = "\
+The start is a plan over the whole folder, as `convert` makes it; so it is safe to stop a watch and to start it again. After
+that, each file that is new or changed is taken once it has stood still; one line a picture goes to standard output.
+
+With --remove, the output belongs to this one folder: what was made of pictures that are not in it is removed.
+
+Exit codes:
+  0    stopped by the first Ctrl-C (or SIGTERM); the pictures at work were finished
+  2    wrong arguments, a recipe that can't be read, or the folder can't be watched any more
+  130  stopped by a second Ctrl-C; the next start finishes what was cut off
+
+Examples:
+  pixmill watch photos -o renditions
+  pixmill watch photos -o renditions --remove --json
+  pixmill watch /mnt/share/photos -o renditions --poll 30";
 
 /// What is printed for a web page.
 #[derive(Debug, Args)]
@@ -321,10 +363,27 @@ pub(crate) enum RecipeCommand {
     Schema,
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    let seconds = seconds.map(Duration::from_secs_f64);
+    seconds.ok_or_else(|| "seconds go from 0.01 to 86400".to_owned())
+}
+
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("a share goes from 0 to 1".to_owned()),
+    }
+}
+
+impl Work {
+    /// The one input, where there can be only one.
+    pub(crate) fn input(&self) -> anyhow::Result<&Path> {
+        match (self.inputs.as_slice(), &self.files_from) {
+            ([input], None) if input.as_os_str() != "-" => Ok(input),
+            _ => bail!("name exactly one folder to watch"),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod progress;
 mod prune;
 mod report;
 mod run;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
     match command {
         Command::Convert(args) => runtime()?.block_on(run::convert(&args)),
         Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
+        Command::Watch(args) => runtime()?.block_on(watch::watch(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
         Command::Recipe { command } => recipe(command),

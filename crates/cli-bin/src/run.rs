@@ -522,7 +522,7 @@ const FILE_TOO_LARGE: i32 = 25;
 
 /// The first signal asks the jobs to end, the second ends the process: nothing at a final name is
 /// ever half written.
-async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
+pub(crate) async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term)) = (
         signal(SignalKind::interrupt()),
@@ -543,21 +543,21 @@ async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
 }
 
 /// What became of one input.
-struct Ran {
+pub(crate) struct Ran {
     /// What people call it.
-    name: String,
+    pub(crate) name: String,
     /// Its key; none where it never got one.
-    key: Option<String>,
-    outcome: Outcome,
+    pub(crate) key: Option<String>,
+    pub(crate) outcome: Outcome,
     /// Of what was in place already, where the report shows it.
     manifest: Option<Manifest>,
     /// Its size, where it was looked at.
     bytes: Option<u64>,
-    milliseconds: u64,
+    pub(crate) milliseconds: u64,
 }
 
 impl Ran {
-    fn settled(name: String, outcome: Outcome) -> Self {
+    pub(crate) fn settled(name: String, outcome: Outcome) -> Self {
         Self {
             name,
             key: None,
@@ -594,39 +594,68 @@ fn carry_out<'a>(
     interrupted: &'a AtomicBool,
     progress: &'a Progress,
 ) -> impl futures_util::Stream<Item = anyhow::Result<Ran>> + 'a {
-    let pieces = usize::try_from(memory_bytes / PIECE).unwrap_or(usize::MAX);
-    let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
-    let memory = Arc::new(Semaphore::new(pieces));
+    let memory = Arc::new(MemoryShare::new(memory_bytes));
     stream::iter(items)
         .map(move |item| {
             let memory = memory.clone();
             async move {
-                let name = item.candidate.name.clone();
-                let key = item.candidate.listed.key.clone();
-                let bytes = Some(item.candidate.listed.size);
-                let wanted = usize::try_from(item.memory_bytes / PIECE).unwrap_or(usize::MAX);
-                let wanted = u32::try_from(wanted.clamp(1, pieces)).unwrap_or(u32::MAX);
-                // The semaphore is never closed.
-                let _admitted = memory.acquire_many(wanted).await;
-                // Waiting for memory says nothing about this picture.
-                let began = Instant::now();
-                let outcome = one_item(processor, item, interrupted, progress).await;
-                let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let manifest = match (&outcome, records) {
-                    (Outcome::Unchanged, Some(records)) => Some(records.manifest(&key).await?),
-                    _ => None,
-                };
-                Ok(Ran {
-                    name,
-                    key: Some(key),
-                    outcome,
-                    manifest,
-                    bytes,
-                    milliseconds,
-                })
+                let mut ran = admitted(processor, item, &memory, interrupted, progress).await;
+                if let (Outcome::Unchanged, Some(records), Some(key)) =
+                    (&ran.outcome, records, &ran.key)
+                {
+                    ran.manifest = Some(records.manifest(key).await?);
+                }
+                Ok(ran)
             }
         })
         .buffer_unordered(at_once)
+}
+
+/// The memory that pictures at work share.
+pub(crate) struct MemoryShare {
+    pieces: usize,
+    free: Semaphore,
+}
+
+impl MemoryShare {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let pieces = usize::try_from(bytes / PIECE).unwrap_or(usize::MAX);
+        let pieces = pieces.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            pieces,
+            free: Semaphore::new(pieces),
+        }
+    }
+}
+
+/// Does what the plan says about one item, once there is memory for it.
+pub(crate) async fn admitted(
+    processor: &Processor,
+    item: Item,
+    memory: &MemoryShare,
+    interrupted: &AtomicBool,
+    progress: &Progress,
+) -> Ran {
+    let name = item.candidate.name.clone();
+    let key = item.candidate.listed.key.clone();
+    let bytes = Some(item.candidate.listed.size);
+    let wanted = usize::try_from(item.memory_bytes / PIECE).unwrap_or(usize::MAX);
+    let wanted = u32::try_from(wanted.clamp(1, memory.pieces)).unwrap_or(u32::MAX);
+    // The semaphore is never closed.
+    let _admitted = memory.free.acquire_many(wanted).await;
+    // Waiting for memory says nothing about this picture.
+    let began = Instant::now();
+    let outcome = one_item(processor, item, interrupted, progress).await;
+    Ran {
+        key: Some(key),
+        bytes,
+        milliseconds: milliseconds_since(began),
+        ..Ran::settled(name, outcome)
+    }
+}
+
+pub(crate) fn milliseconds_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn one_item(
@@ -737,14 +766,7 @@ impl<'a> Report<'a> {
 
     fn take(&mut self, ran: &Ran) -> io::Result<()> {
         self.counts.add(&ran.outcome);
-        let mut made = (0, 0);
-        if let Outcome::Done(done) = &ran.outcome {
-            let variants = done.manifest.variants.iter();
-            let new = variants.filter(|v| done.rendered.contains(&v.name));
-            for rendition in new.filter_map(|v| v.rendition.as_ref()) {
-                made = (made.0 + 1, made.1 + rendition.bytes);
-            }
-        }
+        let made = made_now(&ran.outcome);
         self.renditions += made.0;
         self.bytes += made.1;
         let deferred = deferred(&ran.outcome);
@@ -894,8 +916,19 @@ impl<'a> Report<'a> {
     }
 }
 
+/// How many renditions a job has made, and how many bytes they have.
+pub(crate) fn made_now(outcome: &Outcome) -> (u64, u64) {
+    let Outcome::Done(done) = outcome else {
+        return (0, 0);
+    };
+    let variants = done.manifest.variants.iter();
+    let new = variants.filter(|v| done.rendered.contains(&v.name));
+    let new = new.filter_map(|v| v.rendition.as_ref());
+    new.fold((0, 0), |made, new| (made.0 + 1, made.1 + new.bytes))
+}
+
 /// The variants of a finished job that were put off.
-fn deferred(outcome: &Outcome) -> Vec<&str> {
+pub(crate) fn deferred(outcome: &Outcome) -> Vec<&str> {
     let Outcome::Done(done) = outcome else {
         return Vec::new();
     };
@@ -904,7 +937,7 @@ fn deferred(outcome: &Outcome) -> Vec<&str> {
     deferred.map(|variant| variant.name.as_str()).collect()
 }
 
-fn shown_warning(warning: &Warning) -> String {
+pub(crate) fn shown_warning(warning: &Warning) -> String {
     let variant = warning.variant.as_ref().map(|v| format!(" ({v})"));
     format!(
         "{}{}: {}",
@@ -914,7 +947,7 @@ fn shown_warning(warning: &Warning) -> String {
     )
 }
 
-fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
+pub(crate) fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
     let mut line = json!({
         "source": source,
         "outcome": outcome.word(),

@@ -571,7 +571,7 @@ impl Processor {
     }
 
     /// What lies under `keys`: by one listing where they share a folder of their own.
-    async fn present(
+    pub(crate) async fn present(
         &self,
         source: &str,
         keys: BTreeSet<String>,
