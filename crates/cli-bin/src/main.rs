@@ -1,11 +1,13 @@
 //! The `pixmill` command: wires arguments, folders and the engine, and chooses the exit code.
 
 mod args;
+mod estimate;
 mod inputs;
 mod inspect;
 mod inventory;
 mod invoke;
 mod place;
+mod prices;
 mod progress;
 mod prune;
 mod report;
@@ -13,6 +15,7 @@ mod run;
 mod watch;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -57,11 +60,29 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
             clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());
             Ok(Ended::Well)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
-            Ok(Ended::Well)
-        }
+        Command::Man { subcommand, to } => manual(&subcommand, to.as_deref()),
     }
+}
+
+/// Prints one manual page, or writes all of them to a folder.
+fn manual(subcommand: &[String], to: Option<&Path>) -> anyhow::Result<Ended> {
+    let mut command = Cli::command();
+    if let Some(folder) = to {
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(command, folder));
+        written.with_context(|| format!("the pages can't be written to {}", folder.display()))?;
+        return Ok(Ended::Well);
+    }
+    // What subcommands have from the command is handed down to them.
+    command.build();
+    let mut page = &command;
+    for name in subcommand {
+        page = page
+            .find_subcommand(name)
+            .with_context(|| format!("there is no subcommand {name:?} of {}", page.get_name()))?;
+    }
+    clap_mangen::Man::new(page.clone()).render(&mut io::stdout())?;
+    Ok(Ended::Well)
 }
 
 fn recipe(command: RecipeCommand) -> anyhow::Result<Ended> {

@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::args::{Convert, Plan as PlanArgs, Work};
+use crate::estimate::{Estimate, estimate, process_seconds};
 use crate::inputs::{Inputs, collect};
 use crate::inventory;
 use crate::place::{Address, Buckets, Place, SCHEME, told_of_input, told_of_output};
@@ -125,7 +126,12 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
     } else {
         Vec::new()
     };
-    print_plan(args, &plan, &settled, &prunable)?;
+    let estimate = if args.estimate.is_asked {
+        Some(estimate(&plan.items, processor.recipe()).await?)
+    } else {
+        None
+    };
+    print_plan(args, &plan, &settled, &prunable, estimate.as_ref())?;
     if let Some(file) = &args.emit_batch_manifest {
         emit_batch_manifest(file, &plan)?;
     }
@@ -208,6 +214,7 @@ fn print_plan(
     plan: &Plan,
     settled: &[(String, Outcome)],
     prunable: &[prune::Found],
+    estimate: Option<&Estimate>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let largest = plan
@@ -232,12 +239,15 @@ fn print_plan(
             }
             writeln!(out, "{line}")?;
         }
-        let summary = json!({
+        let mut summary = json!({
             "summary": counts,
             "updates": plan.updates(),
             "settled": settled.len(),
             "largest_memory_bytes": largest,
         });
+        if let Some(estimate) = estimate {
+            summary["estimate"] = estimate.to_json();
+        }
         return writeln!(out, "{summary}");
     }
     for item in &plan.items {
@@ -288,6 +298,9 @@ fn print_plan(
     if largest > 0 {
         let size = ByteSize(largest).display().iec();
         writeln!(out, "the largest picture will need about {size} of memory")?;
+    }
+    for line in estimate.iter().flat_map(|estimate| estimate.lines()) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -373,6 +386,7 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         prunable,
     } = prepared;
     let processor = processor.with_metrics(metrics.clone() as Arc<dyn MetricSink>);
+    let estimate = said_before(args, &plan, processor.recipe()).await?;
     let mut report = Report::new(args, plan.items.len() + settled.len());
     let shows_pictures = args.page.html || sheet.is_some();
     report.sheet = sheet;
@@ -405,6 +419,7 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         let written = metrics.write(path);
         written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
     }
+    report.estimate = estimate.map(|(estimate, before)| (estimate, process_seconds() - before));
     let sheet = report.sheet.take();
     let unremoved = report.pruned.map_or(0, |pruned| pruned.failed);
     let (counts, deferred) = report.finish()?;
@@ -422,6 +437,22 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     } else {
         Ended::Well
     })
+}
+
+/// Says what the run will take, where that is asked, and looks at the process's clock.
+async fn said_before(
+    args: &Convert,
+    plan: &Plan,
+    recipe: &Recipe,
+) -> anyhow::Result<Option<(Estimate, f64)>> {
+    if !args.estimate.is_asked {
+        return Ok(None);
+    }
+    let estimate = estimate(&plan.items, recipe).await?;
+    for line in estimate.lines() {
+        eprintln!("{line}");
+    }
+    Ok(Some((estimate, process_seconds())))
 }
 
 /// Refuses options that contradict each other.
@@ -550,9 +581,9 @@ pub(crate) struct Ran {
     pub(crate) key: Option<String>,
     pub(crate) outcome: Outcome,
     /// Of what was in place already, where the report shows it.
-    manifest: Option<Manifest>,
+    pub(crate) manifest: Option<Manifest>,
     /// Its size, where it was looked at.
-    bytes: Option<u64>,
+    pub(crate) bytes: Option<u64>,
     pub(crate) milliseconds: u64,
 }
 
@@ -713,6 +744,8 @@ struct Report<'a> {
     deferred: usize,
     /// What became of orphans, where any were to be removed.
     pruned: Option<Pruned>,
+    /// What was foretold, and the seconds of processor time that it took.
+    estimate: Option<(Estimate, f64)>,
     began: Instant,
 }
 
@@ -737,6 +770,7 @@ impl<'a> Report<'a> {
             bytes: 0,
             deferred: 0,
             pruned: None,
+            estimate: None,
             began: Instant::now(),
         }
     }
@@ -869,7 +903,7 @@ impl<'a> Report<'a> {
         };
         let counts = self.counts;
         if self.args.work.json {
-            let summary = json!({
+            let mut summary = json!({
                 "summary": counts,
                 "inputs": self.inputs,
                 "renditions": self.renditions,
@@ -877,6 +911,10 @@ impl<'a> Report<'a> {
                 "deferred": self.deferred,
                 "pruned": self.pruned,
             });
+            if let Some((estimate, taken)) = &self.estimate {
+                summary["estimate"] = estimate.to_json();
+                summary["estimate"]["taken_processor_seconds"] = json!(taken);
+            }
             writeln!(out, "{summary}")?;
         } else {
             writeln!(
@@ -903,6 +941,9 @@ impl<'a> Report<'a> {
                     "{} pruned, {} kept because their source is back, {} could not be removed",
                     pruned.removed, pruned.kept, pruned.failed
                 )?;
+            }
+            if let Some((estimate, taken)) = &self.estimate {
+                writeln!(out, "{}", estimate.beside(*taken))?;
             }
             if self.deferred > 0 {
                 writeln!(

@@ -31,7 +31,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::args::Watch;
-use crate::inputs::{folds_case, globs, not_utf8};
+use crate::inputs::{globs, not_utf8};
+use crate::place::{Buckets, Place, told_of_output};
 use crate::progress::Progress;
 use crate::run::{
     Budget, Ended, MemoryShare, Ran, admitted, deferred, made_now, milliseconds_since,
@@ -72,15 +73,17 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
         bail!("-o - is for one picture; name a folder");
     }
     let recipe = args.work.choice.load()?;
-    let folder = Arc::new(Folder::open(input, output)?);
+    let place = Place::of_output(output)?;
+    let folder = Arc::new(Folder::open(input, place.folder())?);
     // Before the first look, so that nothing falls between the two.
     let watches = match args.poll {
         Some(_) => None,
         None => Some(Watches::begin(&folder)?),
     };
-    let store = FolderStore::open_lazily(output)?.durable(args.durable);
-    store.clean_leftovers().await?;
-    let store: Arc<dyn BlobStore> = Arc::new(store);
+    if let Some(output) = place.folder() {
+        FolderStore::open_lazily(output)?.clean_leftovers().await?;
+    }
+    let store = Buckets::default().output(&place, args.durable).await?;
     let sources: Arc<dyn BlobStore> =
         Arc::new(FolderStore::open(&folder.root)?.with_focus_points());
     let budget = Budget::of(&args.work, 1);
@@ -102,10 +105,11 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
             tokio::task::spawn_blocking(work);
         });
     // The second signal ends the process; the first one is this loop's to hear.
-    tokio::spawn(watch_for_signals(Arc::new(AtomicBool::new(false))));
+    tokio::spawn(watch_for_signals(Arc::default(), Arc::default()));
     let watching = Watching {
         args,
-        fold_case: folds_case(output),
+        fold_case: place.folds_case(),
+        place,
         include: globs(&args.work.include)?,
         exclude: globs(&args.work.exclude)?,
         folder,
@@ -130,6 +134,7 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
 /// A watch under way.
 struct Watching<'a> {
     args: &'a Watch,
+    place: Place,
     fold_case: bool,
     include: Option<GlobSet>,
     exclude: Option<GlobSet>,
@@ -161,7 +166,7 @@ enum Woken {
     /// It is time for a look.
     Time,
     Hints,
-    Finished(Finished),
+    Finished(Box<Finished>),
     Signal,
 }
 
@@ -252,7 +257,7 @@ impl Watching<'_> {
         match select(select(signals, finished), select(hints, time)).await {
             Either::Left((Either::Left(_), _)) => Woken::Signal,
             Either::Left((Either::Right((finished, _)), _)) => {
-                Woken::Finished(ended_well(finished))
+                Woken::Finished(Box::new(ended_well(finished)))
             }
             Either::Right((Either::Left(_), _)) => Woken::Hints,
             Either::Right((Either::Right(_), _)) => Woken::Time,
@@ -336,7 +341,8 @@ impl Watching<'_> {
     /// The start: a plan of everything that is there and stands still, as `convert` makes it.
     async fn take_what_is_there(&mut self, now: Instant) -> anyhow::Result<()> {
         let settled = self.settled(usize::MAX, now);
-        let Plan { items, orphans, .. } = self.processor.plan(settled, self.fold_case).await?;
+        let plan = self.processor.plan(settled, self.fold_case).await;
+        let Plan { items, orphans } = told_of_output(plan, &self.place)?;
         self.tasks.extend(items.into_iter().map(Task::picture));
         let there = self.settling.keys();
         let gone = orphans.into_iter().map(|orphan| orphan.source);

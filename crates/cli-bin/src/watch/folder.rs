@@ -40,8 +40,14 @@ pub(crate) struct Looked {
 }
 
 impl Folder {
-    /// Opens the input folder, and makes the output's.
-    pub(crate) fn open(input: &Path, output: &Path) -> anyhow::Result<Self> {
+    /// Opens the input folder, and makes the output's, if it is a folder.
+    pub(crate) fn open(input: &Path, output: Option<&Path>) -> anyhow::Result<Self> {
+        if input.starts_with("s3:/") && !input.exists() {
+            bail!(
+                "{} is a bucket, and only folders are watched; deploy the function, or run `pixmill convert` every so often",
+                input.display()
+            );
+        }
         let root = input
             .canonicalize()
             .with_context(|| format!("{} can't be watched", input.display()))?;
@@ -52,16 +58,19 @@ impl Folder {
                 input.display()
             );
         }
-        let made = std::fs::create_dir_all(output).and_then(|()| output.canonicalize());
-        let output =
-            made.with_context(|| format!("the output {} can't be made", output.display()))?;
-        if root.starts_with(&output) {
-            bail!(
-                "the output {} holds the input, so renditions could be taken for pictures; choose a folder beside the input, or one in it",
-                output.display()
-            );
+        let mut below = None;
+        if let Some(output) = output {
+            let made = std::fs::create_dir_all(output).and_then(|()| output.canonicalize());
+            let real =
+                made.with_context(|| format!("the output {} can't be made", output.display()))?;
+            if root.starts_with(&real) {
+                bail!(
+                    "the output {} holds the input, so renditions could be taken for pictures; choose a folder beside the input, or one in it",
+                    output.display()
+                );
+            }
+            below = real.strip_prefix(&root).map(Path::to_owned).ok();
         }
-        let below = output.strip_prefix(&root).map(Path::to_owned).ok();
         Ok(Self {
             typed: input.to_owned(),
             identity: identity(&metadata),
