@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::cost;
+use crate::cost::Processor::{Arm64, X86_64};
 use crate::figures::over;
 
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -268,8 +269,8 @@ fn costs(all: &Value) -> Option<String> {
         rows.push(vec![
             text(&way["way"]).to_owned(),
             format!("{seconds:.3}"),
-            format!("{:.2}", cost::of_a_million(seconds, cost::X86_64)),
-            format!("{:.2}", cost::of_a_million(seconds, cost::ARM64)),
+            format!("{:.2}", cost::of_a_million(seconds, X86_64)),
+            format!("{:.2}", cost::of_a_million(seconds, Arm64)),
         ]);
     }
     Some(format!(
@@ -282,8 +283,8 @@ need as much processor time, which was not measured. Prices: {}.
 
 {}",
         number(&measured["megapixels"]) / pictures,
-        cost::MEMORY_MB,
-        cost::SOURCE,
+        cost::memory_mb(),
+        cost::source(),
         table(&rows)
     ))
 }

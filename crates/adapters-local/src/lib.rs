@@ -24,5 +24,5 @@ pub use etag::stamp;
 pub use folder_store::FolderStore;
 pub use json_lines::JsonLines;
 pub use prometheus_text::PrometheusText;
-pub use walk::{Entry, Kind, Walk, walk};
+pub use walk::{Entry, Kind, Walk, walk, walk_below};
 pub use whole_file::replace_file;

@@ -15,7 +15,7 @@ use crate::sidecar;
 use crate::store_lock::OWN_FOLDER;
 use crate::temporary::is_temporary_name;
 
-/// One name below the root. Folders appear only when they are not entered.
+/// One name below the root. Folders appear only when they are not entered, or when they are asked for.
 #[derive(Debug)]
 pub struct Entry {
     /// The key under which a [`FolderStore`](crate::FolderStore) on the same root finds it; for a
@@ -38,6 +38,8 @@ pub enum Kind {
         /// The etag that a [`FolderStore`](crate::FolderStore) gives it.
         etag: Etag,
     },
+    /// A folder that is entered, where [`Walk::telling_folders`] asks for them.
+    Folder,
     /// A name that begins with a dot; a folder of such a name is not entered.
     Hidden,
     /// A link that can't be followed, a pipe, a socket, a device; the words say which.
@@ -61,6 +63,17 @@ pub enum Kind {
 ///
 /// The error is about `root` itself; errors below it are entries.
 pub fn walk(root: impl AsRef<Path>, leave_out: Option<&Path>) -> io::Result<Walk> {
+    walk_below(root, Path::new(""), leave_out)
+}
+
+/// Walks a part of the folder `root`, by the same rules: what `below` names, relative to the root, and if that is
+/// a folder all in it; what is not there is an [`Kind::Unreadable`] of that kind. Folders on the way to it are not looked at: whether one of them is
+/// hidden is the caller's to know.
+pub fn walk_below(
+    root: impl AsRef<Path>,
+    below: &Path,
+    leave_out: Option<&Path>,
+) -> io::Result<Walk> {
     let root = root.as_ref();
     let folder = Dir::open_ambient_dir(root, ambient_authority())?;
     let leave_out = match leave_out {
@@ -71,11 +84,23 @@ pub fn walk(root: impl AsRef<Path>, leave_out: Option<&Path>) -> io::Result<Walk
         }
         None => None,
     };
+    let whole = below.as_os_str().is_empty();
+    let start = if whole {
+        root.to_owned()
+    } else {
+        root.join(below)
+    };
+    let entries = WalkDir::new(start)
+        .min_depth(usize::from(whole))
+        // A link that is named is a link, as it is where it is found.
+        .follow_root_links(whole)
+        .sort_by(by_key);
     Ok(Walk {
         root: root.to_owned(),
         folder,
         leave_out,
-        entries: WalkDir::new(root).min_depth(1).sort_by(by_key).into_iter(),
+        tells_folders: false,
+        entries: entries.into_iter(),
     })
 }
 
@@ -86,6 +111,7 @@ pub struct Walk {
     folder: Dir,
     /// Relative to the root.
     leave_out: Option<PathBuf>,
+    tells_folders: bool,
     entries: walkdir::IntoIter,
 }
 
@@ -111,7 +137,10 @@ impl Iterator for Walk {
                 } else if entry.file_name().as_encoded_bytes().starts_with(b".") {
                     Some(Kind::Hidden)
                 } else if is_folder {
-                    continue;
+                    if !self.tells_folders {
+                        continue;
+                    }
+                    return Some(self.entry(entry.into_path(), Kind::Folder));
                 } else {
                     Some(self.look_at(&entry).unwrap_or_else(Kind::Unreadable))
                 };
@@ -126,6 +155,13 @@ impl Iterator for Walk {
 }
 
 impl Walk {
+    /// Reports the folders that are entered too, each before what is in it; not the root.
+    #[must_use]
+    pub fn telling_folders(mut self) -> Self {
+        self.tells_folders = true;
+        self
+    }
+
     fn entry(&self, path: PathBuf, kind: Kind) -> Entry {
         let parts = self.below_root(&path).iter();
         let parts: Vec<_> = parts.map(OsStr::to_string_lossy).collect();

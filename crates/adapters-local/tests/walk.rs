@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use pixmill_local::{Kind, walk};
+use pixmill_local::{Kind, walk, walk_below};
 use tempfile::TempDir;
 
 fn folder_of(files: &[&str]) -> TempDir {
@@ -159,4 +159,46 @@ fn a_root_that_is_missing_or_a_file_is_an_error() {
     let folder = folder_of(&["file"]);
     walk(folder.path().join("missing"), None).expect_err("nothing there");
     walk(folder.path().join("file"), None).expect_err("not a folder");
+}
+
+#[test]
+fn a_part_of_a_folder_is_walked_by_the_rules_of_the_whole() {
+    let folder = folder_of(&[
+        "trip/a.jpg",
+        "trip/a.jpg.focus-point",
+        "trip/day 2/b.jpg",
+        "trip/out/c.jpg",
+        "trip/.hidden/d.jpg",
+        "other.jpg",
+    ]);
+    let root = folder.path();
+    symlink("trip", root.join("link")).expect("a link");
+    let part = |below: &str| -> Vec<String> {
+        let out = root.join("trip/out");
+        let walk = walk_below(root, Path::new(below), Some(&out)).expect("a root");
+        let told = walk.telling_folders().map(|entry| match entry.kind {
+            Kind::Folder => format!("{}/", entry.key),
+            Kind::File { .. } => entry.key,
+            Kind::Unreadable(error) => format!("{}: {:?}", entry.key, error.kind()),
+            Kind::NotAFile(words) => format!("{}: {words}", entry.key),
+            Kind::Hidden => format!("{}: hidden", entry.key),
+            other => format!("{}: {other:?}", entry.key),
+        });
+        told.collect()
+    };
+    assert_eq!(
+        part("trip"),
+        [
+            "trip/",
+            "trip/.hidden: hidden",
+            "trip/a.jpg",
+            "trip/day 2/",
+            "trip/day 2/b.jpg"
+        ]
+    );
+    assert_eq!(part("other.jpg"), ["other.jpg"]);
+    assert_eq!(part("trip/a.jpg.focus-point"), [""; 0]);
+    assert_eq!(part("trip/out"), [""; 0]);
+    assert_eq!(part("link"), ["link: a link to a folder"]);
+    assert_eq!(part("gone.jpg"), ["gone.jpg: NotFound"]);
 }

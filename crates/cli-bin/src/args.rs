@@ -1,6 +1,7 @@
 //! What can be typed: arguments, their help, and the recipe that they ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
@@ -14,13 +15,13 @@ use crate::verify::Verify;
 
 /// One picture in, every rendition out.
 #[derive(Debug, Parser)]
-#[command(name = "pixmill", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "pixmill", version, after_help = EXAMPLES, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const EXAMPLES: &str = "\
 Exit codes:
   0    everything was done (or was in place already)
   1    something was rejected or failed; the messages and the summary say what
@@ -38,7 +39,59 @@ Examples:
   pixmill convert s3://uploads -o s3://processed
   pixmill plan s3://uploads -o s3://processed --prune
   pixmill plan --inventory manifest.json -o s3://processed --emit-batch-manifest backfill.csv
+  pixmill watch photos -o renditions
   pixmill inspect photo.jpg";
+
+const CONVERT_HELP: &str = "\
+Exit codes:
+  0    everything was done (or was in place already)
+  1    something was rejected or failed; the messages and the summary say what
+  2    wrong arguments, or a recipe that can't be read
+  130  stopped by Ctrl-C; run the same command again to finish
+
+Examples:
+  pixmill convert photos -o renditions
+  pixmill convert photos -o renditions --recipe recipe.toml --report renditions/index.html
+  pixmill convert photos -o small --format webp --quality 80 --width 1600
+  pixmill convert s3://uploads -o s3://processed
+  find photos -name '*.jpg' -newer last | pixmill convert --files-from - -o renditions
+  pixmill convert photo.jpg -o - --format jpeg --width 300 > thumbnail.jpg";
+
+const PLAN_HELP: &str = "\
+Exit codes:
+  0    all of it could be done
+  1    something would be refused; the lines say what
+  2    wrong arguments, a recipe or an output that can't be read
+  130  stopped by Ctrl-C
+
+Examples:
+  pixmill plan photos -o renditions
+  pixmill plan photos -o renditions --estimate
+  pixmill plan s3://uploads -o s3://processed --prune
+  pixmill plan --inventory manifest.json -o s3://processed --emit-batch-manifest backfill.csv
+  pixmill plan photos -o renditions --json | jq -r 'select(.action == \"update\") | .path'";
+
+const INSPECT_HELP: &str = "\
+Examples:
+  pixmill inspect photo.jpg
+  pixmill inspect photo.jpg --recipe recipe.toml --json";
+
+const RECIPE_HELP: &str = "\
+Examples:
+  pixmill recipe init
+  pixmill recipe check recipe.toml
+  pixmill recipe schema > recipe.schema.json";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  pixmill completions bash > ~/.local/share/bash-completion/completions/pixmill
+  pixmill completions fish > ~/.config/fish/completions/pixmill.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  pixmill man | man -l -
+  pixmill man convert | man -l -
+  pixmill man --to ~/.local/share/man/man1";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -46,6 +99,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Say what `convert` would do, and write nothing
     Plan(Plan),
+    /// Watch a folder, and make the renditions of every picture that is new or changed
+    Watch(Watch),
     /// Say what a picture is, and what the recipe would make of it
     Inspect(Inspect),
     /// Answer an event as the Lambda function would, with folders in the place of buckets
@@ -57,21 +112,30 @@ pub(crate) enum Command {
     /// List what failed by its code, and send what is chosen through again
     Redrive(Box<Redrive>),
     /// Look at, check or start a recipe
+    #[command(after_help = RECIPE_HELP)]
     Recipe {
         #[command(subcommand)]
         command: RecipeCommand,
     },
     /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual page (roff), or one of a subcommand
+    #[command(after_help = MAN_HELP)]
+    Man {
+        /// Which subcommand, such as `convert` or `recipe check`
+        subcommand: Vec<String>,
+        /// Write the pages of the command and of all its subcommands to this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "subcommand")]
+        to: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = CONVERT_HELP)]
 pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) work: Work,
@@ -89,6 +153,8 @@ pub(crate) struct Convert {
     pub(crate) page: Page,
     #[command(flatten)]
     pub(crate) prune: Prune,
+    #[command(flatten)]
+    pub(crate) estimate: Estimating,
     /// Close with an alert when more than this share of the pictures was rejected or failed
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
     pub(crate) alert_above: f64,
@@ -112,6 +178,45 @@ pub(crate) struct Prune {
     pub(crate) yes: bool,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = WATCH_HELP)]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) work: Work,
+    /// How long a file must have stood still before it is taken
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) settle: Duration,
+    /// Look at the whole folder every so often, instead of listening to the system: for network mounts, which tell
+    /// nothing of what others do
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) poll: Option<Duration>,
+    /// Remove renditions when their source is gone
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Put each file on disk before it counts as done (fsync); slower
+    #[arg(long)]
+    pub(crate) durable: bool,
+    /// Name unchanged, skipped and vanished files too, and every warning
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+const WATCH_HELP: &str = "\
+The start is a plan over the whole folder, as `convert` makes it; so it is safe to stop a watch and to start it again. After
+that, each file that is new or changed is taken once it has stood still; one line a picture goes to standard output.
+
+With --remove, the output belongs to this one folder: what was made of pictures that are not in it is removed.
+
+Exit codes:
+  0    stopped by the first Ctrl-C (or SIGTERM); the pictures at work were finished
+  2    wrong arguments, a recipe that can't be read, or the folder can't be watched any more
+  130  stopped by a second Ctrl-C; the next start finishes what was cut off
+
+Examples:
+  pixmill watch photos -o renditions
+  pixmill watch photos -o renditions --remove --json
+  pixmill watch /mnt/share/photos -o renditions --poll 30";
+
 /// What is printed for a web page.
 #[derive(Debug, Args)]
 pub(crate) struct Page {
@@ -133,10 +238,12 @@ pub(crate) struct Page {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = PLAN_HELP)]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) work: Work,
+    #[command(flatten)]
+    pub(crate) estimate: Estimating,
     /// Say what `convert --prune` would remove, after looking for each source once more
     #[arg(long)]
     pub(crate) prune: bool,
@@ -150,6 +257,15 @@ pub(crate) struct Plan {
     /// Name what would be kept or skipped too
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What the run will take.
+#[derive(Debug, Args)]
+pub(crate) struct Estimating {
+    /// Say beforehand what the run takes and would cost on Lambda, by a short measurement on this machine; `convert` says
+    /// afterwards what it took
+    #[arg(long = "estimate")]
+    pub(crate) is_asked: bool,
 }
 
 /// What `convert` and `plan` have in common: everything that decides what is made.
@@ -269,6 +385,7 @@ enum FitArg {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = INSPECT_HELP)]
 pub(crate) struct Inspect {
     /// The picture
     pub(crate) file: PathBuf,
@@ -310,7 +427,11 @@ The reply goes to standard output, the log (one JSON object a line) to standard 
 Exit codes:
   0    every record is settled
   1    a picture was rejected, or a record must come again; the log says which and why
-  2    wrong arguments, an event that isn't JSON, or a recipe that can't be used for events";
+  2    wrong arguments, an event that isn't JSON, or a recipe that can't be used for events
+
+Examples:
+  pixmill invoke --event event.json --uploads photos -o renditions
+  aws sqs receive-message --queue-url \"$DEAD\" | pixmill invoke --event - --uploads photos -o renditions";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RecipeCommand {
@@ -331,10 +452,27 @@ pub(crate) enum RecipeCommand {
     Schema,
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    let seconds = seconds.map(Duration::from_secs_f64);
+    seconds.ok_or_else(|| "seconds go from 0.01 to 86400".to_owned())
+}
+
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("a share goes from 0 to 1".to_owned()),
+    }
+}
+
+impl Work {
+    /// The one input, where there can be only one.
+    pub(crate) fn input(&self) -> anyhow::Result<&Path> {
+        match self.inputs.as_slice() {
+            [input] if input.as_os_str() != "-" && self.files_from.is_none() => Ok(input),
+            _ => bail!("name exactly one folder to watch"),
+        }
     }
 }
 

@@ -467,12 +467,12 @@ impl Collector<'_> {
     }
 }
 
-fn not_utf8() -> Outcome {
+pub(crate) fn not_utf8() -> Outcome {
     let words = "the name is not UTF-8, so it can't be a key; rename the file".to_owned();
     Outcome::Rejected(Error::new(Stage::Plan, Cause::Name(words)))
 }
 
-fn globs(patterns: &[String]) -> anyhow::Result<Option<GlobSet>> {
+pub(crate) fn globs(patterns: &[String]) -> anyhow::Result<Option<GlobSet>> {
     if patterns.is_empty() {
         return Ok(None);
     }

@@ -2,11 +2,13 @@
 
 mod admission;
 mod args;
+mod estimate;
 mod inputs;
 mod inspect;
 mod inventory;
 mod invoke;
 mod place;
+mod prices;
 mod progress;
 mod prune;
 mod redrive;
@@ -14,8 +16,10 @@ mod replay;
 mod report;
 mod run;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -52,6 +56,7 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
     match command {
         Command::Convert(args) => runtime()?.block_on(run::convert(&args)),
         Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
+        Command::Watch(args) => runtime()?.block_on(watch::watch(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
         Command::Redrive(args) => runtime()?.block_on(redrive::redrive(&args)),
@@ -62,11 +67,29 @@ fn carry_out(command: Command) -> anyhow::Result<Ended> {
             clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());
             Ok(Ended::Well)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
-            Ok(Ended::Well)
-        }
+        Command::Man { subcommand, to } => manual(&subcommand, to.as_deref()),
     }
+}
+
+/// Prints one manual page, or writes all of them to a folder.
+fn manual(subcommand: &[String], to: Option<&Path>) -> anyhow::Result<Ended> {
+    let mut command = Cli::command();
+    if let Some(folder) = to {
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(command, folder));
+        written.with_context(|| format!("the pages can't be written to {}", folder.display()))?;
+        return Ok(Ended::Well);
+    }
+    // What subcommands have from the command is handed down to them.
+    command.build();
+    let mut page = &command;
+    for name in subcommand {
+        page = page
+            .find_subcommand(name)
+            .with_context(|| format!("there is no subcommand {name:?} of {}", page.get_name()))?;
+    }
+    clap_mangen::Man::new(page.clone()).render(&mut io::stdout())?;
+    Ok(Ended::Well)
 }
 
 fn recipe(command: RecipeCommand) -> anyhow::Result<Ended> {

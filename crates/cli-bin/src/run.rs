@@ -32,6 +32,7 @@ use tokio::sync::Notify;
 
 use crate::admission::{Admission, ON_THEIR_WAY, Turns};
 use crate::args::{Convert, Plan as PlanArgs, Work};
+use crate::estimate::{Estimate, estimate, process_seconds};
 use crate::inputs::{Inputs, collect};
 use crate::inventory;
 use crate::place::{Address, Buckets, Place, SCHEME, told_of_input, told_of_output};
@@ -124,7 +125,12 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
     } else {
         Vec::new()
     };
-    print_plan(args, &plan, &settled, &prunable)?;
+    let estimate = if args.estimate.is_asked {
+        Some(estimate(&plan.items, processor.recipe()).await?)
+    } else {
+        None
+    };
+    print_plan(args, &plan, &settled, &prunable, estimate.as_ref())?;
     if let Some(file) = &args.emit_batch_manifest {
         emit_batch_manifest(file, &plan)?;
     }
@@ -194,6 +200,7 @@ fn print_plan(
     plan: &Plan,
     settled: &[(String, Outcome)],
     prunable: &[prune::Found],
+    estimate: Option<&Estimate>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let largest = plan
@@ -218,12 +225,15 @@ fn print_plan(
             }
             writeln!(out, "{line}")?;
         }
-        let summary = json!({
+        let mut summary = json!({
             "summary": counts,
             "updates": plan.updates(),
             "settled": settled.len(),
             "largest_memory_bytes": largest,
         });
+        if let Some(estimate) = estimate {
+            summary["estimate"] = estimate.to_json();
+        }
         return writeln!(out, "{summary}");
     }
     for item in &plan.items {
@@ -274,6 +284,9 @@ fn print_plan(
     if largest > 0 {
         let size = ByteSize(largest).display().iec();
         writeln!(out, "the largest picture will need about {size} of memory")?;
+    }
+    for line in estimate.iter().flat_map(|estimate| estimate.lines()) {
+        writeln!(out, "{line}")?;
     }
     Ok(())
 }
@@ -359,6 +372,7 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         prunable,
     } = prepared;
     let processor = processor.with_metrics(metrics.clone() as Arc<dyn MetricSink>);
+    let estimate = said_before(args, &plan, processor.recipe()).await?;
     let mut report = Report::new(args, plan.items.len() + settled.len());
     let shows_pictures = args.page.html || sheet.is_some();
     report.sheet = sheet;
@@ -392,6 +406,7 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
         let written = metrics.write(path);
         written.with_context(|| format!("metrics can't be written to {}", path.display()))?;
     }
+    report.estimate = estimate.map(|(estimate, before)| (estimate, process_seconds() - before));
     let sheet = report.sheet.take();
     let unremoved = report.pruned.map_or(0, |pruned| pruned.failed);
     let (counts, deferred) = report.finish()?;
@@ -409,6 +424,22 @@ pub(crate) async fn convert(args: &Convert) -> anyhow::Result<Ended> {
     } else {
         Ended::Well
     })
+}
+
+/// Says what the run will take, where that is asked, and looks at the process's clock.
+async fn said_before(
+    args: &Convert,
+    plan: &Plan,
+    recipe: &Recipe,
+) -> anyhow::Result<Option<(Estimate, f64)>> {
+    if !args.estimate.is_asked {
+        return Ok(None);
+    }
+    let estimate = estimate(&plan.items, recipe).await?;
+    for line in estimate.lines() {
+        eprintln!("{line}");
+    }
+    Ok(Some((estimate, process_seconds())))
 }
 
 /// Refuses options that contradict each other.
@@ -510,7 +541,7 @@ const FILE_TOO_LARGE: i32 = 25;
 
 /// The first signal asks the jobs to end, the second ends the process: nothing at a final name is
 /// ever half written.
-async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
+pub(crate) async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term)) = (
         signal(SignalKind::interrupt()),
@@ -531,21 +562,21 @@ async fn watch_for_signals(interrupted: Arc<AtomicBool>, first: Arc<Notify>) {
 }
 
 /// What became of one input.
-struct Ran {
+pub(crate) struct Ran {
     /// What people call it.
-    name: String,
+    pub(crate) name: String,
     /// Its key; none where it never got one.
-    key: Option<String>,
-    outcome: Outcome,
+    pub(crate) key: Option<String>,
+    pub(crate) outcome: Outcome,
     /// Of what was in place already, where the report shows it.
-    manifest: Option<Manifest>,
+    pub(crate) manifest: Option<Manifest>,
     /// Its size, where it was looked at.
-    bytes: Option<u64>,
-    milliseconds: u64,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) milliseconds: u64,
 }
 
 impl Ran {
-    fn settled(name: String, outcome: Outcome) -> Self {
+    pub(crate) fn settled(name: String, outcome: Outcome) -> Self {
         Self {
             name,
             key: None,
@@ -587,29 +618,43 @@ fn carry_out<'a>(
         .map(move |item| {
             let memory = memory.clone();
             async move {
-                let name = item.candidate.name.clone();
-                let key = item.candidate.listed.key.clone();
-                let bytes = Some(item.candidate.listed.size);
-                let _admitted = memory.admit(item.memory_bytes).await;
-                // Waiting for memory says nothing about this picture.
-                let began = Instant::now();
-                let outcome = one_item(processor, item, interrupted, progress).await;
-                let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let manifest = match (&outcome, records) {
-                    (Outcome::Unchanged, Some(records)) => Some(records.manifest(&key).await?),
-                    _ => None,
-                };
-                Ok(Ran {
-                    name,
-                    key: Some(key),
-                    outcome,
-                    manifest,
-                    bytes,
-                    milliseconds,
-                })
+                let mut ran = admitted(processor, item, &memory, interrupted, progress).await;
+                if let (Outcome::Unchanged, Some(records), Some(key)) =
+                    (&ran.outcome, records, &ran.key)
+                {
+                    ran.manifest = Some(records.manifest(key).await?);
+                }
+                Ok(ran)
             }
         })
         .buffer_unordered(at_once)
+}
+
+/// Does what the plan says about one item, once there is memory for it.
+pub(crate) async fn admitted(
+    processor: &Processor,
+    item: Item,
+    memory: &Admission,
+    interrupted: &AtomicBool,
+    progress: &Progress,
+) -> Ran {
+    let name = item.candidate.name.clone();
+    let key = item.candidate.listed.key.clone();
+    let bytes = Some(item.candidate.listed.size);
+    let _admitted = memory.admit(item.memory_bytes).await;
+    // Waiting for memory says nothing about this picture.
+    let began = Instant::now();
+    let outcome = one_item(processor, item, interrupted, progress).await;
+    Ran {
+        key: Some(key),
+        bytes,
+        milliseconds: milliseconds_since(began),
+        ..Ran::settled(name, outcome)
+    }
+}
+
+pub(crate) fn milliseconds_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn one_item(
@@ -667,6 +712,8 @@ struct Report<'a> {
     deferred: usize,
     /// What became of orphans, where any were to be removed.
     pruned: Option<Pruned>,
+    /// What was foretold, and the seconds of processor time that it took.
+    estimate: Option<(Estimate, f64)>,
     began: Instant,
 }
 
@@ -691,6 +738,7 @@ impl<'a> Report<'a> {
             bytes: 0,
             deferred: 0,
             pruned: None,
+            estimate: None,
             began: Instant::now(),
         }
     }
@@ -720,14 +768,7 @@ impl<'a> Report<'a> {
 
     fn take(&mut self, ran: &Ran) -> io::Result<()> {
         self.counts.add(&ran.outcome);
-        let mut made = (0, 0);
-        if let Outcome::Done(done) = &ran.outcome {
-            let variants = done.manifest.variants.iter();
-            let new = variants.filter(|v| done.rendered.contains(&v.name));
-            for rendition in new.filter_map(|v| v.rendition.as_ref()) {
-                made = (made.0 + 1, made.1 + rendition.bytes);
-            }
-        }
+        let made = made_now(&ran.outcome);
         self.renditions += made.0;
         self.bytes += made.1;
         let deferred = deferred(&ran.outcome);
@@ -830,7 +871,7 @@ impl<'a> Report<'a> {
         };
         let counts = self.counts;
         if self.args.work.json {
-            let summary = json!({
+            let mut summary = json!({
                 "summary": counts,
                 "inputs": self.inputs,
                 "renditions": self.renditions,
@@ -838,6 +879,10 @@ impl<'a> Report<'a> {
                 "deferred": self.deferred,
                 "pruned": self.pruned,
             });
+            if let Some((estimate, taken)) = &self.estimate {
+                summary["estimate"] = estimate.to_json();
+                summary["estimate"]["taken_processor_seconds"] = json!(taken);
+            }
             writeln!(out, "{summary}")?;
         } else {
             writeln!(
@@ -865,6 +910,9 @@ impl<'a> Report<'a> {
                     pruned.removed, pruned.kept, pruned.failed
                 )?;
             }
+            if let Some((estimate, taken)) = &self.estimate {
+                writeln!(out, "{}", estimate.beside(*taken))?;
+            }
             if self.deferred > 0 {
                 writeln!(
                     out,
@@ -877,8 +925,19 @@ impl<'a> Report<'a> {
     }
 }
 
+/// How many renditions a job has made, and how many bytes they have.
+pub(crate) fn made_now(outcome: &Outcome) -> (u64, u64) {
+    let Outcome::Done(done) = outcome else {
+        return (0, 0);
+    };
+    let variants = done.manifest.variants.iter();
+    let new = variants.filter(|v| done.rendered.contains(&v.name));
+    let new = new.filter_map(|v| v.rendition.as_ref());
+    new.fold((0, 0), |made, new| (made.0 + 1, made.1 + new.bytes))
+}
+
 /// The variants of a finished job that were put off.
-fn deferred(outcome: &Outcome) -> Vec<&str> {
+pub(crate) fn deferred(outcome: &Outcome) -> Vec<&str> {
     let Outcome::Done(done) = outcome else {
         return Vec::new();
     };
@@ -897,7 +956,7 @@ pub(crate) fn shown_warning(warning: &Warning) -> String {
     )
 }
 
-fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
+pub(crate) fn outcome_line(source: &str, outcome: &Outcome, milliseconds: Option<u64>) -> Value {
     let mut line = json!({
         "source": source,
         "outcome": outcome.word(),

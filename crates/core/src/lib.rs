@@ -24,3 +24,8 @@ pub use error::{Error, ImageError, StoreError};
 pub use process::Processor;
 pub use recipe::Recipe;
 pub use render::render;
+
+/// The programs of the user guide, compiled and run as the examples of the documentation are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/embed-the-crate.md")]
+mod guide {}

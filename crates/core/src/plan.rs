@@ -239,7 +239,39 @@ impl Processor {
     /// Fails only where the output itself can't be read; what is wrong with one source is in its item.
     pub async fn plan(&self, candidates: Vec<Candidate>, fold_case: bool) -> Result<Plan, Error> {
         let listing = self.list_output().await?;
-        let mut orphans = self.orphans(&candidates, &listing).await?;
+        let orphans = self.orphans(&candidates, &listing).await?;
+        self.plan_against(candidates, &listing, orphans, fold_case)
+            .await
+    }
+
+    /// Plans a part of a run: some of the sources, as after a change to them. It looks under their own keys
+    /// only, so that it costs what they cost, however much the output holds. It finds no orphans, and
+    /// collisions among the candidates alone; where a template doesn't keep sources apart
+    /// ([`Recipe::check_for_events`]), plan all of them.
+    ///
+    /// Fails as [`Processor::plan`] does.
+    pub async fn plan_part(
+        &self,
+        candidates: Vec<Candidate>,
+        fold_case: bool,
+    ) -> Result<Plan, Error> {
+        let keys: Vec<String> = candidates.iter().map(|c| c.listed.key.clone()).collect();
+        let listed = futures_util::stream::iter(keys)
+            .map(async |key| self.list_output_of(&key).await)
+            .buffered(CALLS_AT_ONCE);
+        let listings: Vec<Listing> = listed.try_collect().await?;
+        let listing = listings.into_iter().flatten().collect();
+        self.plan_against(candidates, &listing, Vec::new(), fold_case)
+            .await
+    }
+
+    async fn plan_against(
+        &self,
+        candidates: Vec<Candidate>,
+        listing: &Listing,
+        mut orphans: Vec<Orphan>,
+        fold_case: bool,
+    ) -> Result<Plan, Error> {
         let orphaned: BTreeSet<String> = orphans
             .iter()
             .flat_map(|orphan| orphan.renditions.iter().cloned())
@@ -250,8 +282,8 @@ impl Processor {
         let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
         let mut decided = futures_util::stream::iter(candidates)
             .map(async |candidate| {
-                let found = self.survey(&candidate, &listing).await?;
-                let action = self.decide(&candidate.listed, &found, &listing);
+                let found = self.survey(&candidate, listing).await?;
+                let action = self.decide(&candidate.listed, &found, listing);
                 let mut claimed = Vec::new();
                 if let Some(Ok(manifest)) = &found.manifest {
                     let keys = manifest.claimed_keys();
@@ -305,6 +337,31 @@ impl Processor {
         });
         let listing = lines.try_collect().await;
         listing.map_err(|error| Error::new(Stage::Plan, error))
+    }
+
+    /// What lies under the keys that one source's renditions and records have, or had.
+    async fn list_output_of(&self, source: &str) -> Result<Listing, Error> {
+        let manifest_key = self.recipe.output.manifest_key(source);
+        let mut keys: BTreeSet<String> = self
+            .recipe
+            .early_keys(source)
+            .into_iter()
+            .flatten()
+            .collect();
+        if let Some(bytes) = self.record(&manifest_key).await?
+            && let Ok(manifest) = Manifest::from_json(&manifest_key, &bytes)
+        {
+            keys.extend(manifest.claimed_keys().map(str::to_owned));
+        }
+        keys.insert(manifest_key);
+        let mut listing = self.present(source, keys).await?;
+        let failed = BTreeSet::from([self.recipe.output.failed_key(source)]);
+        listing.extend(self.present(source, failed).await?);
+        let lines = listing.into_values().map(|line| {
+            let Listed { key, size, etag } = line;
+            (key, There { size, etag })
+        });
+        Ok(lines.collect())
     }
 
     async fn survey(&self, candidate: &Candidate, listing: &Listing) -> Result<Found, Error> {

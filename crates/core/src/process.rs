@@ -578,7 +578,7 @@ impl Processor {
     }
 
     /// What lies under `keys`: by one listing where they share a folder of their own.
-    async fn present(
+    pub(crate) async fn present(
         &self,
         source: &str,
         keys: BTreeSet<String>,

@@ -821,3 +821,45 @@ fn html_prints_a_picture_for_each_source_in_the_order_of_their_names_and_again_w
     );
     assert_eq!(stdout(&convert()), html);
 }
+
+/// Every subcommand, as `pixmill SUBCOMMAND` or `pixmill recipe SUBCOMMAND` has it, from the manual's own folder of pages.
+fn pages_of_the_manual() -> BTreeMap<String, String> {
+    let folder = temporary();
+    let to = folder.path().to_str().expect("UTF-8");
+    assert_eq!(code(&run(["man", "--to", to])), 0);
+    let files = files(folder.path()).into_iter();
+    let pages = files.map(|(name, page)| (name, String::from_utf8(page).expect("UTF-8")));
+    pages.collect()
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page_and_help_that_ends_with_examples() {
+    let pages = pages_of_the_manual();
+    for name in [
+        "convert",
+        "plan",
+        "watch",
+        "inspect",
+        "invoke",
+        "recipe",
+        "completions",
+        "man",
+    ] {
+        let page = &pages[&format!("pixmill-{name}.1")];
+        let printed = stdout(&run(["man", name]));
+        assert!(
+            page.contains(".SH NAME") && printed.contains(".SH NAME"),
+            "{name}"
+        );
+        let help = stdout(&run([name, "--help"]));
+        let examples = help.split_once("Examples:\n").expect(name).1;
+        assert!(examples.contains(&format!("pixmill {name}")), "{help}");
+        assert!(
+            examples.lines().all(|line| line.starts_with("  ")),
+            "{help}"
+        );
+    }
+    assert!(pages.contains_key("pixmill.1") && pages.contains_key("pixmill-recipe-check.1"));
+    assert!(stdout(&run(["man", "recipe", "check"])).contains("The recipe"));
+    assert_eq!(code(&run(["man", "nothing"])), 2);
+}

@@ -19,6 +19,8 @@ pub struct Prediction {
     /// Processor time, all threads together, on one core of a server of about 2020 (an x86-64 at
     /// some 3 GHz); leaning to too much.
     pub processor_time: Duration,
+    /// The part of it that comes before any variant, once for all: decoding, converting colors, turning.
+    pub preparing_time: Duration,
     /// The part of it that no second thread can share: decoding, and the longest variant.
     pub longest_path: Duration,
 }
@@ -79,6 +81,7 @@ pub(super) fn of_plans(
     Prediction {
         memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
         processor_time: preparing + drawing.iter().sum::<Duration>(),
+        preparing_time: preparing,
         longest_path: preparing + drawing.into_iter().max().unwrap_or_default(),
     }
 }
