@@ -78,7 +78,7 @@ pub use aws_config::SdkConfig;
 pub use aws_sdk_s3::Client as S3Client;
 pub use client::{
     Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client,
-    what_is_missing_to_sign,
+    what_is_missing_to_sign, with_patience,
 };
 pub use cloudwatch_metrics::CloudWatchMetrics;
 pub use embedded_metrics::EmbeddedMetrics;
