@@ -16,16 +16,15 @@ to install what is missing. cargo-audit fetches its advisories from the network,
 the tests hold the licences, the sources and the versions against the same deny.toml.",
     start: |words: Vec<OsString>| {
         refuse_arguments(&words)?;
-        for (program, _) in CHECKS {
-            if !is_there(program) {
-                return Err(Failure::Task(format!(
-                    "{program} is not installed. This installs it:\n\n  cargo install --locked {program}\n"
-                )));
-            }
-        }
-        // All of them, so that one failure doesn't hide another.
+        // All of them, so that one failure doesn't hide another, nor a missing program what the other one says.
         let mut failed = Vec::new();
         for (program, arguments) in CHECKS {
+            if !is_there(program) {
+                failed.push(format!(
+                    "  {program} is not installed. This installs it: cargo install --locked {program}"
+                ));
+                continue;
+            }
             eprintln!("\n{program}: cargo {}", arguments.join(" "));
             let status = cargo().args(arguments).stdin(Stdio::null()).status();
             if !status.is_ok_and(|status| status.success()) {

@@ -33,8 +33,7 @@ const STALLED: Duration = Duration::from_secs(5);
 
 /// How long a call to AWS may take.
 ///
-/// None of them bounds the content of a download: there a stream that brings less than one byte a
-/// second is given up after five seconds.
+/// But for the last, none of them bounds the content of a download: it takes as long as it flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Patience {
@@ -46,6 +45,8 @@ pub struct Patience {
     pub attempt: Duration,
     /// All tries and the pauses between them.
     pub call: Duration,
+    /// How long a stream may stand still (bring less than one byte a second), in either direction.
+    pub stalled: Duration,
 }
 
 impl Patience {
@@ -56,6 +57,7 @@ impl Patience {
         answer: Duration::from_secs(10),
         attempt: Duration::from_secs(12),
         call: Duration::from_secs(30),
+        stalled: STALLED,
     };
 
     /// For a laptop, where a rendition of 10 MB may have to go up through 1 Mbit/s.
@@ -64,6 +66,7 @@ impl Patience {
         answer: Duration::from_mins(2),
         attempt: Duration::from_secs(130),
         call: Duration::from_mins(5),
+        stalled: STALLED,
     };
 }
 
@@ -118,26 +121,38 @@ pub async fn what_is_missing_to_sign(config: &SdkConfig) -> Option<String> {
     }
 }
 
-fn loader(patience: Patience) -> ConfigLoader {
-    let timeouts = TimeoutConfig::builder()
+/// The same settings with other timeouts.
+pub fn with_patience(config: SdkConfig, patience: Patience) -> SdkConfig {
+    let config = config.into_builder();
+    let config = config.timeout_config(timeouts(patience));
+    config.stalled_stream_protection(stalled(patience)).build()
+}
+
+fn timeouts(patience: Patience) -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(patience.connect)
         .read_timeout(patience.answer)
         .operation_attempt_timeout(patience.attempt)
         .operation_timeout(patience.call)
-        .build();
+        .build()
+}
+
+fn stalled(patience: Patience) -> StalledStreamProtectionConfig {
+    let config = StalledStreamProtectionConfig::enabled();
+    config.grace_period(patience.stalled).build()
+}
+
+fn loader(patience: Patience) -> ConfigLoader {
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(FIRST_BACKOFF)
         .with_max_backoff(LONGEST_BACKOFF);
-    let stalled = StalledStreamProtectionConfig::enabled()
-        .grace_period(STALLED)
-        .build();
     // Pinned: a new SDK must not bring other defaults by itself.
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http_client())
-        .timeout_config(timeouts)
+        .timeout_config(timeouts(patience))
         .retry_config(retries)
-        .stalled_stream_protection(stalled)
+        .stalled_stream_protection(stalled(patience))
 }
 
 /// A client for [`S3Store`](crate::S3Store). Clones share their connections.

@@ -89,7 +89,7 @@ pub use aws_sdk_sqs::types::QueueAttributeName;
 pub use client::sqs_client;
 pub use client::{
     Patience, cloudwatch_client, load, load_at, load_with, s3_client, sns_client,
-    what_is_missing_to_sign,
+    what_is_missing_to_sign, with_patience,
 };
 pub use cloudwatch_metrics::CloudWatchMetrics;
 #[cfg(feature = "queues")]

@@ -442,7 +442,8 @@ async fn read(output: GetObjectOutput, max: u64, in_part: bool) -> Result<Fetche
         output.version_id(),
         output.metadata(),
     )?;
-    let coming = coming.unwrap_or(head.size);
+    let part = output.content_range().and_then(length_of_part);
+    let coming = part.or(coming).unwrap_or(head.size);
     if coming > max {
         return Err(too_large(size, "nothing of it was read"));
     }
@@ -478,6 +479,14 @@ fn as_header(range: &Range<u64>) -> String {
     } else {
         format!("bytes={}-", range.start)
     }
+}
+
+/// The 5 of `bytes 5-9/1000`: how many bytes that is. The answer's own length can be wrong.
+fn length_of_part(content_range: &str) -> Option<u64> {
+    let (part, _) = content_range.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.split_once('-')?;
+    let (first, last) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?);
+    last.checked_sub(first)?.checked_add(1)
 }
 
 /// The 1000 of `bytes 5-9/1000`.

@@ -48,6 +48,10 @@ impl Said {
                 };
                 (Reached::Service(status), words)
             }
+            SdkError::ResponseError(_) if broke_off(error) => {
+                let words = format!("the answer broke off: {}", innermost(error));
+                (Reached::Nobody, words)
+            }
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status().as_u16();
                 let reason = innermost(error);
@@ -104,6 +108,11 @@ fn lacks_credentials<E: StdError + 'static>(error: &E) -> bool {
             )
         )
     })
+}
+
+/// Whether it was the connection that failed: what came of the answer says nothing then.
+fn broke_off<E: StdError + 'static>(error: &E) -> bool {
+    causes(error).any(|cause| cause.is::<std::io::Error>())
 }
 
 /// The last cause in the chain: the others only say which layer it passed through.

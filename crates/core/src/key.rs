@@ -3,7 +3,9 @@
 //! The rules hold for every store, so that a bucket can be copied into a folder and back and a
 //! rendition has one name in all guises:
 //! - a part (between slashes) has at most 255 bytes, the limit of common file systems; a whole
-//!   key at most 1,024 bytes, the limit of S3. What is longer is cut and gets a hash of the whole;
+//!   key at most 896 bytes, so that S3's 1,024 hold it behind a prefix. What is longer is cut and gets a
+//!   hash of the whole, behind a `~`; a part that only looks as if that had been done gets one too, so that
+//!   nobody can name a source after what another's long name becomes;
 //! - parts that a folder cannot hold (`.`, `..`, nothing) and control characters are written as
 //!   `%XX`; so that two sources can't meet by it, a `%` that looks like such an escape is one too.
 
@@ -20,6 +22,10 @@ pub const MAX_PART_BYTES: usize = 255;
 pub const MAX_KEY_BYTES: usize = 1024 - MAX_PREFIX_BYTES;
 /// The longest prefix that a store of renditions may put before its keys, in bytes.
 pub const MAX_PREFIX_BYTES: usize = 128;
+/// The longest extension that a cut part keeps, with its dot, in bytes.
+const MAX_ENDING_BYTES: usize = 16;
+/// How much of a SHA-256 stands for what was cut, in bytes: nobody finds another text with the same.
+const HASH_BYTES: usize = 16;
 
 /// A pattern for keys: text with the tokens `{path}`, `{dir}`, `{stem}`, `{ext}`, `{variant}`,
 /// `{width}`, `{height}` and `{hash}`.
@@ -158,17 +164,22 @@ impl KeyTemplate {
         before && after
     }
 
-    /// Whether `key` could have come from this template, judged by the fixed text at its ends.
+    /// Whether `key` could have come from this template, judged by the fixed text at its ends; of a
+    /// key that was cut, by what is left of them.
     pub fn could_have_made(&self, key: &str) -> bool {
         // Its two ends are one.
         if let [Part::Text(text)] = self.parts.as_slice() {
-            return key == text;
+            return key == shorten(text);
         }
         let fixed = |part: Option<&Part>| match part {
             Some(Part::Text(text)) => text.clone(),
             _ => String::new(),
         };
         let (start, end) = (fixed(self.parts.first()), fixed(self.parts.last()));
+        if let Some((head, tail)) = uncut_ends(key) {
+            let fits_start = head.starts_with(&start) || start.starts_with(head);
+            return fits_start && (tail.ends_with(&end) || end.ends_with(tail));
+        }
         // A source at the root has no folder; every other token stands for something.
         let is_dir_alone = |part: &Part| matches!(part, Part::Text(_) | Part::Token(Token::Dir));
         let least = usize::from(!self.parts.iter().all(is_dir_alone));
@@ -232,27 +243,30 @@ impl FromStr for KeyTemplate {
             height: 1,
             sha256: "0000000000000000",
         };
-        let mut plain = String::new();
-        for part in &template.parts {
-            match part {
-                Part::Text(text) => plain.push_str(text),
-                // A dir may be empty, and ends with a slash otherwise.
-                Part::Token(Token::Dir) => {}
-                Part::Token(_) => plain.push_str("token"),
+        // A dir may be empty, and ends with a slash otherwise.
+        for dir in ["", "token/"] {
+            let plain: String = template
+                .parts
+                .iter()
+                .map(|part| match part {
+                    Part::Text(text) => text,
+                    Part::Token(Token::Dir) => dir,
+                    Part::Token(_) => "token",
+                })
+                .collect();
+            if plain.is_empty() {
+                return refuse("it is empty".to_owned());
             }
-        }
-        if plain.is_empty() {
-            return refuse("it is empty".to_owned());
-        }
-        if plain.starts_with('/') {
-            return refuse(
-                "a key can't begin with a slash; name a place inside the output".to_owned(),
-            );
-        }
-        if let Some(bad) = plain.split('/').find(|part| !holds_in_a_folder(part)) {
-            return refuse(format!(
-                "the part {bad:?} would leave the output or can't be a name; use plain names between slashes"
-            ));
+            if plain.starts_with('/') {
+                return refuse(
+                    "a key can't begin with a slash; name a place inside the output".to_owned(),
+                );
+            }
+            if let Some(bad) = plain.split('/').find(|part| !holds_in_a_folder(part)) {
+                return refuse(format!(
+                    "the part {bad:?} would leave the output or can't be a name; use plain names between slashes"
+                ));
+            }
         }
         if template.expand("s", &names).len() > MAX_PART_BYTES {
             return refuse(format!("it is longer than {MAX_PART_BYTES} bytes"));
@@ -354,29 +368,66 @@ fn shorten(key: &str) -> String {
     // The folder part is what siblings share, so they share its hash and stay together.
     let slash = key.rfind('/').expect("a part has at most 255 bytes");
     let (dir, name) = (&key[..slash], &key[slash..]);
+    // The hash is a part of its own: glued to `head`'s last part it could pass 255 bytes.
     let hash = short_hash(dir);
     let room = MAX_KEY_BYTES - MAX_PART_BYTES - 2 - hash.len();
     // A cut must not leave `.`, `..` or nothing as the last part.
     let head = prefix(dir, room).trim_end_matches(['/', '.']);
-    // The hash is a part of its own: glued to `head`'s last part it could pass 255 bytes.
+    if head.is_empty() {
+        return format!("{hash}{name}");
+    }
     format!("{head}/{hash}{name}")
 }
 
+/// A part that fits stays as it is, unless it could be taken for one that was cut: cut parts have their hash, so
+/// different parts stay different.
 fn shorten_part(part: &str) -> String {
-    if part.len() <= MAX_PART_BYTES {
+    if part.len() <= MAX_PART_BYTES && cut_at(part).is_none() {
         return part.to_owned();
     }
-    let ending = match part.rfind('.') {
-        Some(dot) if part.len() - dot <= 16 => &part[dot..],
-        _ => "",
-    };
+    let ending = ending(part);
     let hash = short_hash(part);
-    let room = MAX_PART_BYTES - 1 - hash.len() - ending.len();
-    format!("{}~{hash}{ending}", prefix(part, room))
+    let room = MAX_PART_BYTES - hash.len() - ending.len();
+    format!("{}{hash}{ending}", prefix(part, room))
 }
 
+/// What a cut part keeps of its end: an extension, with its dot.
+fn ending(part: &str) -> &str {
+    match part.rfind('.') {
+        Some(dot) if part.len() - dot <= MAX_ENDING_BYTES => &part[dot..],
+        _ => "",
+    }
+}
+
+/// The mark of a cut: what no part has that wasn't cut.
 fn short_hash(text: &str) -> String {
-    hex::encode(&Sha256::digest(text)[..16])
+    format!("~{}", hex::encode(&Sha256::digest(text)[..HASH_BYTES]))
+}
+
+/// Where the mark of a cut stands in a part: at its end, or before its ending.
+fn cut_at(part: &str) -> Option<usize> {
+    let body = part.len() - ending(part).len();
+    let at = body.checked_sub(1 + 2 * HASH_BYTES)?;
+    let digits = part.as_bytes()[..body].get(at..)?.strip_prefix(b"~")?;
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    digits.iter().all(is_digit).then_some(at)
+}
+
+/// Of a key that was cut, what stands before the first cut and behind the last one, as it was in the
+/// whole key; none of any other key.
+fn uncut_ends(key: &str) -> Option<(&str, &str)> {
+    let mut ends: Option<(&str, &str)> = None;
+    let mut begins = 0;
+    for part in key.split('/') {
+        if let Some(at) = cut_at(part) {
+            // A hash that is a part of its own: the slash before it need not have been there.
+            let head = key[..begins + at].trim_end_matches('/');
+            let behind = begins + at + 1 + 2 * HASH_BYTES;
+            ends = Some((ends.map_or(head, |(head, _)| head), &key[behind..]));
+        }
+        begins += part.len() + 1;
+    }
+    ends
 }
 
 fn prefix(text: &str, bytes: usize) -> &str {
@@ -431,6 +482,9 @@ mod tests {
             "{path",
             "path}",
             "a\n{path}",
+            "{stem}{dir}",
+            "{path}/x{dir}/{stem}",
+            "{variant}{dir}/{stem}",
         ] {
             assert!(bad.parse::<KeyTemplate>().is_err(), "{bad:?} was accepted");
         }
@@ -497,6 +551,52 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_dots_too_long_for_a_key_leaves_no_empty_part() {
+        let source = ".../".repeat(300) + "x.jpg";
+        let key = expand("{path}/{variant}.{ext}", &source);
+        assert!(key.split('/').all(holds_in_a_folder), "{key:?}");
+    }
+
+    #[test]
+    fn nobody_can_name_a_source_after_what_a_long_name_becomes() {
+        let long_name = format!("{}.jpg", "n".repeat(300));
+        let long_key = format!("{}x.jpg", "folder/".repeat(140));
+        for (victim, template) in [
+            (&long_name, "{path}"),
+            (&long_name, "{path}/{variant}.{ext}"),
+            (&long_name, "{path}.{ext}"),
+            (&long_key, "{path}/{variant}.{ext}"),
+        ] {
+            let key = expand(template, victim);
+            let end = expand(template, "s");
+            let attacker = key.strip_suffix(&end[1..]).expect("the template's end");
+            assert_ne!(attacker, victim);
+            let attackers = expand(template, attacker);
+            assert_ne!(attackers, key, "{template}");
+            assert!(
+                attackers
+                    .split('/')
+                    .all(|part| part.len() <= MAX_PART_BYTES)
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_ends_in_digits_stays_as_it_is() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        for source in [
+            digest.to_owned(),
+            format!("{digest}.jpg"),
+            format!("a~{}.jpg", &digest[1..]),
+            format!("a-{digest}.jpg"),
+            format!("a~{}.jpg", digest.to_uppercase()),
+            format!("a~{digest}.an-ending-that-is-long"),
+        ] {
+            assert_eq!(expand("{path}/x", &source), format!("{source}/x"));
+        }
+    }
+
+    #[test]
     fn a_stem_is_never_the_folder_itself_or_the_one_above() {
         for (source, stem) in [
             ("trip/..x", "..x"),
@@ -510,7 +610,36 @@ mod tests {
         }
     }
 
+    /// A template of up to six pieces, tokens and texts, some long.
+    fn template() -> impl Strategy<Value = String> {
+        let token =
+            proptest::sample::select(TOKENS.map(|(name, _)| format!("{{{name}}}")).to_vec());
+        let piece = prop_oneof![4 => token, 3 => "[a-z./~-]{1,8}", 1 => "[a-z./]{40,120}"];
+        proptest::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A source of up to eight parts, from one character to several hundred, of dots among others.
+    fn source() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            "\\PC{1,20}",
+            "[a-zé.]{200,400}",
+            "[.]{1,300}",
+            "[a-z]{1,9}[.][a-z]{1,30}"
+        ];
+        proptest::collection::vec(part, 1..9).prop_map(|parts| parts.join("/"))
+    }
+
     proptest! {
+        #[test]
+        fn a_template_knows_every_key_that_it_makes(template in template(), source in source()) {
+            if let Ok(parsed) = template.parse::<KeyTemplate>() {
+                let key = expand(&template, &source);
+                prop_assert!(parsed.could_have_made(&key), "{template} denies {key}");
+                prop_assert!(key.len() <= MAX_KEY_BYTES);
+                prop_assert!(key.split('/').all(holds_in_a_folder), "{key:?}");
+            }
+        }
+
         #[test]
         fn any_source_gets_a_key_that_every_store_can_hold(source in "\\PC{1,300}(/\\PC{0,300}){0,6}") {
             for template in ["{path}/{variant}.{ext}", "{dir}{stem}.{ext}", "{stem}/{path}"] {

@@ -326,7 +326,7 @@ impl Processor {
             looks.collect::<()>().await;
         }
         refuse_collisions(&self.recipe, &mut items, fold_case);
-        refuse_overwriting_inputs(&self.recipe, &mut items);
+        refuse_overwriting_inputs(&self.recipe, &mut items, fold_case);
         Ok(Plan { items, orphans })
     }
 
@@ -670,15 +670,19 @@ fn ancestors(key: &str) -> impl Iterator<Item = &str> {
     key.match_indices('/').map(|(slash, _)| &key[..slash])
 }
 
+/// A key as the output tells it from others. Where case doesn't count, letter by letter and in full (`ß` is `ss`, a
+/// final sigma a sigma): rather one name too many refused than one file over another.
+fn folded(key: &str, fold_case: bool) -> String {
+    if !fold_case {
+        return key.to_owned();
+    }
+    let upper = key.chars().flat_map(char::to_uppercase);
+    upper.flat_map(char::to_lowercase).collect()
+}
+
 /// Refuses every source that would write a path which another one writes, or needs as a folder.
 fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
-    let fold = |key: &str| {
-        if fold_case {
-            key.to_lowercase()
-        } else {
-            key.to_owned()
-        }
-    };
+    let fold = |key: &str| folded(key, fold_case);
     let keys = |item: &Item| {
         // What is refused or skipped writes nothing.
         let writes = item.action.renders() || matches!(item.action, Action::Keep { .. });
@@ -712,7 +716,13 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
         let is_owner = |at: &usize| keys(&items[*at]).iter().any(|key| fold(key) == folded);
         others.filter(is_owner).collect::<Vec<_>>()
     };
-    let mut found: Vec<Option<String>> = vec![None; items.len()];
+    let is_both = |item: &Item| {
+        let files: BTreeSet<String> = keys(item).iter().map(|key| fold(key)).collect();
+        let mut folders = files.iter().flat_map(|key| ancestors(key));
+        let both = folders.find(|folder| files.contains(*folder));
+        both.map(|key| format!("its own files would need {key:?} as a file and a folder at once"))
+    };
+    let mut found: Vec<Option<String>> = items.iter().map(is_both).collect();
     let mut clash = |one: usize, other: usize, words: &str| {
         for (here, there) in [(one, other), (other, one)] {
             let there = &items[there].candidate.name;
@@ -744,12 +754,13 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
 }
 
 /// An input is never overwritten, nor made a folder of.
-fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item]) {
+fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
     let is_input = |item: &Item| !matches!(item.action, Action::Skip(SkipReason::OwnOutput));
-    let inputs: BTreeSet<String> = items
+    let inputs: BTreeMap<String, String> = items
         .iter()
         .filter(|item| is_input(item))
         .filter_map(|item| item.candidate.key_in_output.clone())
+        .map(|key| (folded(&key, fold_case), key))
         .collect();
     // A file in the way that is an input must not be called one that --force replaces.
     let concerned = |item: &Item| match &item.action {
@@ -759,8 +770,9 @@ fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item]) {
     for item in items.iter_mut().filter(|item| concerned(item)) {
         let keys = keys_of(recipe, item);
         let hit = keys.iter().find_map(|key| {
-            let mut paths = ancestors(key).chain([key.as_str()]);
-            paths.find(|path| inputs.contains(*path)).map(str::to_owned)
+            let key = folded(key, fold_case);
+            let mut paths = ancestors(&key).chain([key.as_str()]);
+            paths.find_map(|path| inputs.get(path)).cloned()
         });
         if let Some(input) = hit {
             let words = format!(

@@ -5,9 +5,11 @@
 //! does, so that both of two racing writers could win.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -20,19 +22,20 @@ use pixmill::error::{StoreError, StoreErrorKind};
 use pixmill::memory::MemoryStore;
 use pixmill::ports::{Blob, BlobStore, Condition, Etag};
 use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::SimpleAuth;
+use s3s::auth::{SecretKey, SimpleAuth};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::Crc32;
 use s3s::dto::{
     Checksum, ChecksumMode, DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition,
     EncodingType, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput,
     HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object,
-    PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    PutObjectInput, PutObjectOutput, StreamingBlob,
 };
 use s3s::path::check_bucket_name;
 use s3s::service::S3ServiceBuilder;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 /// The most that one page of a listing holds: S3's own number.
@@ -71,7 +74,9 @@ struct State {
 struct Cues {
     calls: Vec<String>,
     next: VecDeque<Cue>,
+    random: Option<Random>,
     stalled: usize,
+    retired: bool,
 }
 
 /// What happens to one call.
@@ -80,13 +85,43 @@ enum Cue {
     Passes,
     Fails(S3ErrorCode),
     Stalls,
+    Suffers(Mishap),
+}
+
+/// What becomes of a call on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The connection is reset before the call has an effect.
+    ResetBefore,
+    /// The call has its effect, and the connection is reset before any of the answer.
+    ResetAfter,
+    /// The connection is reset behind so many bytes of the answer, its headers counted.
+    CutOff {
+        /// Bytes that come through.
+        after: usize,
+    },
+    /// The answer stands still behind so many bytes, its headers counted; the connection stays open.
+    StandsStill {
+        /// Bytes that come through.
+        after: usize,
+    },
+    /// The answer to a get states a length that is wrong by so many bytes. What is too much for it isn't sent;
+    /// where something lacks, the connection ends.
+    WrongLength {
+        /// What is added to the right length.
+        by: i64,
+    },
 }
 
 impl S3Server {
-    /// The only access key that it takes.
+    /// The access key that it takes, until it is [retired](Self::retire_first_key).
     pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
     /// The secret that belongs to it.
     pub const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    /// Another access key that it takes.
+    pub const NEXT_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
+    /// The secret that belongs to it.
+    pub const NEXT_SECRET_KEY: &str = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
 
     /// A server with these buckets, all empty. Names are those that S3 takes: three letters and more.
     pub fn start(buckets: &[&str]) -> Self {
@@ -142,6 +177,27 @@ impl S3Server {
         self.state.cues().next.extend(stalls);
     }
 
+    /// The next `count` calls meet this on their way. A client's own retries are calls too.
+    pub fn meet_next(&self, count: usize, mishap: Mishap) {
+        let mishaps = std::iter::repeat_n(Cue::Suffers(mishap), count);
+        self.state.cues().next.extend(mishaps);
+    }
+
+    /// From now on about one call in `one_in` goes wrong, in every way that is known here: errors of S3 with HTTP 400 (of
+    /// credentials), 403, 404 (of the bucket), 409, 412 (of puts), 500 and 503, connections that are reset at any place, answers
+    /// that never begin, stand still or state a wrong length. The same seed and the same calls give the same;
+    /// what is planned goes first.
+    ///
+    /// What S3 never does isn't among them: to say of an object that is there that it is gone.
+    pub fn trouble_at_random(&self, seed: u64, one_in: u64) {
+        self.state.cues().random = Some(Random { seed, one_in });
+    }
+
+    /// From now on the first access key has expired; [`NEXT_ACCESS_KEY`](Self::NEXT_ACCESS_KEY) is taken all along.
+    pub fn retire_first_key(&self) {
+        self.state.cues().retired = true;
+    }
+
     /// The next `count` calls are answered as ever; what is planned after this comes after them.
     pub fn pass_next(&self, count: usize) {
         let passes = std::iter::repeat_n(Cue::Passes, count);
@@ -163,6 +219,7 @@ impl S3Server {
     pub fn heal(&self) {
         let mut cues = self.state.cues();
         cues.next.clear();
+        cues.random = None;
         cues.stalled = 0;
     }
 
@@ -200,10 +257,12 @@ fn serve(listener: std::net::TcpListener, state: Arc<State>, stopped: oneshot::R
         .build()
         .expect("a tokio runtime");
     let mut service = S3ServiceBuilder::new(Buckets(Arc::clone(&state)));
-    service.set_auth(SimpleAuth::from_single(
-        S3Server::ACCESS_KEY,
-        S3Server::SECRET_KEY,
-    ));
+    let mut keys = SimpleAuth::from_single(S3Server::ACCESS_KEY, S3Server::SECRET_KEY);
+    keys.register(
+        S3Server::NEXT_ACCESS_KEY.to_owned(),
+        SecretKey::from(S3Server::NEXT_SECRET_KEY),
+    );
+    service.set_auth(keys);
     service.set_access(Doorkeeper(state));
     let service = service.build();
     let accept = async move {
@@ -211,19 +270,173 @@ fn serve(listener: std::net::TcpListener, state: Arc<State>, stopped: oneshot::R
         let listener = TcpListener::from_std(listener).expect("a bound socket");
         while let Ok((connection, _)) = listener.accept().await {
             let service = service.clone();
-            tokio::spawn(async move {
+            let fate = Fate::default();
+            let line = Line {
+                socket: connection,
+                fate: fate.clone(),
+            };
+            tokio::spawn(FATE.scope(fate, async move {
                 let connections = Connections::new(TokioExecutor::new());
-                let connection = connections.serve_connection(TokioIo::new(connection), service);
+                let connection = connections.serve_connection(TokioIo::new(line), service);
                 // A client that hangs up is no trouble of ours.
                 let _ = connection.await;
-            });
+            }));
         }
     };
     runtime.block_on(future::select(pin!(accept), stopped));
 }
 
+/// How much more may be written on a connection, and what is then.
+#[derive(Clone, Debug, Default)]
+struct Fate(Arc<Mutex<Option<End>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct End {
+    left: usize,
+    stands_still: bool,
+}
+
+tokio::task_local! {
+    /// That of the connection that a call came by.
+    static FATE: Fate;
+}
+
+impl Fate {
+    fn end(&self) -> MutexGuard<'_, Option<End>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that can break.
+#[derive(Debug)]
+struct Line {
+    socket: TcpStream,
+    fate: Fate,
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let fate = self.fate.clone();
+        let mut end = fate.end();
+        let Some(end) = end.as_mut() else {
+            return Pin::new(&mut self.socket).poll_write(context, bytes);
+        };
+        let bytes = &bytes[..bytes.len().min(end.left)];
+        if bytes.is_empty() {
+            if end.stands_still {
+                return Poll::Pending;
+            }
+            // Closed like this, a socket says so at once and forgets what wasn't sent.
+            let _ = self.socket.set_zero_linger();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &written {
+            end.left -= count;
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+/// Numbers that look random and are the same on every run (SplitMix64).
+#[derive(Clone, Copy, Debug)]
+struct Random {
+    seed: u64,
+    one_in: u64,
+}
+
+impl Random {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    /// What happens to a call of this operation.
+    fn cue(&mut self, operation: &str) -> Option<Cue> {
+        if self.roll(self.one_in) != 0 {
+            return None;
+        }
+        let place = usize::try_from(self.roll(1200)).unwrap_or(0);
+        let suffers = |mishap| Some(Cue::Suffers(mishap));
+        let of_put = |code| match operation {
+            "PutObject" => code,
+            _ => S3ErrorCode::SlowDown,
+        };
+        let code = match self.roll(14) {
+            0 => return Some(Cue::Stalls),
+            1 => return suffers(Mishap::ResetBefore),
+            2 => return suffers(Mishap::ResetAfter),
+            3 | 4 => return suffers(Mishap::CutOff { after: place }),
+            5 => return suffers(Mishap::StandsStill { after: place }),
+            6 => return suffers(Mishap::WrongLength { by: 7 }),
+            7 => return suffers(Mishap::WrongLength { by: -7 }),
+            8 => S3ErrorCode::InternalError,
+            9 => S3ErrorCode::AccessDenied,
+            10 => S3ErrorCode::ExpiredToken,
+            // The answer to a HEAD says no more than 404, which would be a lie about the object.
+            11 if !operation.starts_with("Head") => S3ErrorCode::NoSuchBucket,
+            12 => of_put(S3ErrorCode::PreconditionFailed),
+            13 => of_put(S3ErrorCode::ConditionalRequestConflict),
+            _ => S3ErrorCode::SlowDown,
+        };
+        Some(Cue::Fails(code))
+    }
+}
+
+/// The answer's length is to be stated wrong by so much.
+#[derive(Clone, Copy, Debug)]
+struct WrongBy(i64);
+
 /// Notes every call, and lets those fail that are to.
 struct Doorkeeper(Arc<State>);
+
+impl Doorkeeper {
+    /// Notes a call and says what happens to it.
+    fn next(&self, operation: &str, place: &str) -> Option<Cue> {
+        let mut cues = self.0.cues();
+        cues.calls.push(format!("{operation} {place}"));
+        let planned = cues.next.pop_front();
+        let cue = planned.or_else(|| {
+            cues.random
+                .as_mut()
+                .and_then(|random| random.cue(operation))
+        });
+        if matches!(cue, Some(Cue::Stalls)) {
+            cues.stalled += 1;
+            self.0.stalls.notify_all();
+        }
+        cue
+    }
+
+    fn has_expired(&self, access_key: &str) -> bool {
+        access_key == S3Server::ACCESS_KEY && self.0.cues().retired
+    }
+}
 
 #[async_trait::async_trait]
 impl S3Access for Doorkeeper {
@@ -234,28 +447,39 @@ impl S3Access for Doorkeeper {
             (Some(bucket), None) => bucket.to_owned(),
             _ => String::new(),
         };
-        let cue = {
-            let mut cues = self.0.cues();
-            cues.calls
-                .push(format!("{} {place}", context.s3_op().name()));
-            let cue = cues.next.pop_front();
-            if matches!(cue, Some(Cue::Stalls)) {
-                cues.stalled += 1;
-                self.0.stalls.notify_all();
-            }
-            cue
-        };
-        match cue {
+        match self.next(context.s3_op().name(), &place) {
             Some(Cue::Fails(code)) => {
                 return Err(S3Error::with_message(code, "This call fails on cue"));
             }
             Some(Cue::Stalls) => future::pending().await,
+            Some(Cue::Suffers(mishap)) => suffer(mishap, context)?,
             Some(Cue::Passes) | None => {}
         }
-        match context.credentials() {
-            Some(_) => Ok(()),
-            None => Err(s3_error!(AccessDenied, "Signature is required")),
+        let Some(credentials) = context.credentials() else {
+            return Err(s3_error!(AccessDenied, "Signature is required"));
+        };
+        if self.has_expired(&credentials.access_key) {
+            return Err(s3_error!(ExpiredToken, "The provided token has expired."));
         }
+        Ok(())
+    }
+}
+
+/// Sees to it that the call meets this. The error is one that nobody hears.
+fn suffer(mishap: Mishap, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+    let (left, stands_still) = match mishap {
+        Mishap::ResetBefore | Mishap::ResetAfter => (0, false),
+        Mishap::CutOff { after } => (after, false),
+        Mishap::StandsStill { after } => (after, true),
+        Mishap::WrongLength { by } => {
+            context.extensions_mut().insert(WrongBy(by));
+            return Ok(());
+        }
+    };
+    FATE.with(|fate| *fate.end() = Some(End { left, stands_still }));
+    match mishap {
+        Mishap::ResetBefore => Err(s3_error!(InternalError, "Nobody hears this")),
+        _ => Ok(()),
     }
 }
 
@@ -275,6 +499,10 @@ impl S3 for Buckets {
         &self,
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
+        let wrong_by = request
+            .extensions
+            .get::<WrongBy>()
+            .map_or(0, |wrong| wrong.0);
         let input = request.input;
         let bucket = self.0.bucket(&input.bucket)?;
         let found = bucket.get(&input.key, u64::MAX, None).await;
@@ -300,12 +528,12 @@ impl S3 for Buckets {
             accept_ranges: Some("bytes".to_owned()),
             cache_control: blob.cache_control,
             checksum_crc32: checksum.checksum_crc32,
-            content_length: Some(as_i64(bytes.len() as u64)),
+            content_length: Some((as_i64(bytes.len() as u64) + wrong_by).max(0)),
             content_range: part
                 .map(|part| format!("bytes {}-{}/{whole}", part.start, part.end - 1)),
             content_type: Some(blob.content_type),
             e_tag: Some(etag(&found.head.etag)),
-            last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+            last_modified: Some(SystemTime::UNIX_EPOCH.into()),
             metadata: Some(found.head.metadata.into_iter().collect()),
             version_id: found.head.version,
             body: Some(StreamingBlob::wrap(stream::iter([Ok::<
@@ -330,7 +558,7 @@ impl S3 for Buckets {
             content_length: Some(as_i64(head.size)),
             content_type: Some(blob.content_type),
             e_tag: Some(etag(&head.etag)),
-            last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+            last_modified: Some(SystemTime::UNIX_EPOCH.into()),
             metadata: Some(head.metadata.into_iter().collect()),
             version_id: head.version,
             ..HeadObjectOutput::default()
@@ -440,7 +668,7 @@ impl S3 for Buckets {
             key: Some(written(&line.key)),
             size: Some(as_i64(line.size)),
             e_tag: Some(etag(&line.etag)),
-            last_modified: Some(Timestamp::from(SystemTime::UNIX_EPOCH)),
+            last_modified: Some(SystemTime::UNIX_EPOCH.into()),
             ..Object::default()
         });
         let contents: Vec<_> = objects.collect();

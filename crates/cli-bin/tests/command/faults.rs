@@ -5,22 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Desk, Lines, code, convert, copy, is_complete, made, pixmill, stderr, temporary};
-
-/// How often, in a hurry and with time.
-fn times(short: u32, long: u32) -> u32 {
-    if std::env::var_os("PIXMILL_LONG").is_some() {
-        long
-    } else {
-        short
-    }
-}
+use super::{
+    Desk, Lines, code, convert, copy, is_complete, made, pixmill, stderr, temporary, times,
+    without_privileges,
+};
 
 /// A desk, what a run in peace makes of it, and how long that takes.
 fn desk_with_clean_run(cats: usize) -> (Desk, BTreeMap<String, Vec<u8>>, Duration) {
@@ -32,14 +26,18 @@ fn desk_with_clean_run(cats: usize) -> (Desk, BTreeMap<String, Vec<u8>>, Duratio
     (desk, made(&clean), began.elapsed())
 }
 
-fn start(desk: &Desk) -> Child {
+fn converting(desk: &Desk) -> Command {
     let mut command = pixmill();
     command.arg("convert").arg(&desk.input).arg("-o");
     command
         .arg(&desk.out)
         .args(["--json", "--recipe", &desk.recipe]);
     command.stdout(Stdio::piped()).stderr(Stdio::null());
-    command.spawn().expect("the command starts")
+    command
+}
+
+fn start(desk: &Desk) -> Child {
+    converting(desk).spawn().expect("the command starts")
 }
 
 /// Comes back at that moment of the run, or earlier if it is over.
@@ -172,7 +170,7 @@ fn two_runs_on_one_folder_at_once_make_what_one_makes() {
 
 /// Runs the command on an output with room for `kib` KiB, in a mount namespace of its own. None where
 /// this machine allows no such thing.
-fn on_a_small_disk(desk: &Desk, kib: u64) -> Option<std::process::Output> {
+fn on_a_small_disk(desk: &Desk, kib: u64) -> Option<Output> {
     let script = "mount -t tmpfs -o size=\"$0\"k tmpfs \"$1\" || exit 99
         shift
         \"$@\"
@@ -316,4 +314,173 @@ fn whatever_lies_in_a_folder_is_named_once_and_nothing_is_waited_for() {
     let entries = fs::read_dir(folder.path()).expect("a folder");
     let names: BTreeSet<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(names, BTreeSet::from(["in".into(), "out".into()]));
+}
+
+/// Runs the command under strace, which lets calls of the system fail as `inject` says. None where this machine
+/// has no strace, or lets nobody look into another process.
+fn with_failing_calls(desk: &Desk, inject: &str) -> Option<Output> {
+    let output = Command::new("strace")
+        .args(["-f", "-qqq", "-o", "/dev/null", "-e"])
+        .arg(format!("inject={inject}"))
+        .arg(env!("CARGO_BIN_EXE_pixmill"))
+        .arg("convert")
+        .arg(&desk.input)
+        .arg("-o")
+        .arg(&desk.out)
+        .args(["--json", "--durable", "--recipe", &desk.recipe])
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let refused = stderr(&output)
+        .lines()
+        .any(|line| line.starts_with("strace: "));
+    (!refused).then_some(output)
+}
+
+#[test]
+fn whichever_call_of_the_system_fails_nothing_broken_is_left_and_the_next_run_completes_it() {
+    let (desk, clean, _) = desk_with_clean_run(4);
+    let (mut hurt, mut runs) = (0, 0);
+    // Not `read` and `write`: threads wake each other by them.
+    for call in [
+        "openat",
+        "openat2",
+        "statx",
+        "getdents64",
+        "renameat",
+        "unlinkat",
+        "mkdirat",
+        "flock",
+        "fsync",
+        "utimensat",
+        "fcntl",
+    ] {
+        for number in 0..times(3, 12) {
+            // Counted in each thread.
+            let nth = 1 + number * number;
+            let lasting = if number % 2 == 0 { "" } else { "+" };
+            let inject = format!("{call}:error=EIO:when={nth}{lasting}");
+            let Some(output) = with_failing_calls(&desk, &inject) else {
+                eprintln!(
+                    "nothing tested: there is no strace here, or it may not look into a process"
+                );
+                return;
+            };
+            runs += 1;
+            // 127: not even the libraries could be loaded.
+            let ended = output
+                .status
+                .code()
+                .unwrap_or_else(|| panic!("{inject}: {}", output.status));
+            assert!(
+                matches!(ended, 0 | 1 | 2 | 127),
+                "{inject}: {ended}\n{}",
+                stderr(&output)
+            );
+            assert!(
+                !stderr(&output).contains("panicked"),
+                "{inject}: {}",
+                stderr(&output)
+            );
+            let words = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+            if ended != 0 {
+                hurt += 1;
+                assert!(!words.trim().is_empty(), "{inject}: no word of it");
+            }
+            let complete = assert_whole(&desk.out, &clean);
+            let (code, lines) = convert(&desk.input, &desk.out, &["--recipe", &desk.recipe]);
+            assert_eq!((code, lines.count("failed")), (0, 0), "{inject}");
+            assert!(
+                lines.count("unchanged") >= complete as u64,
+                "{inject}: work was done twice"
+            );
+            assert!(
+                made(&desk.out) == clean,
+                "{inject}: not what a run in peace makes"
+            );
+            fs::remove_dir_all(&desk.out).expect("an output");
+        }
+    }
+    println!("{hurt} of {runs} runs met their fault and said so");
+    assert!(hurt > 10, "{hurt} of {runs}");
+}
+
+#[test]
+fn a_source_whose_disk_fails_midway_is_named_and_the_others_are_done() {
+    let desk = Desk::with_cats(3);
+    let victim = desk.input.join("001.jpg");
+    let output = Command::new("strace")
+        .args(["-f", "-qqq", "-o", "/dev/null", "-P"])
+        .arg(&victim)
+        .args(["-e", "inject=read,pread64,preadv:error=EIO:when=2+"])
+        .arg(env!("CARGO_BIN_EXE_pixmill"))
+        .arg("convert")
+        .arg(&desk.input)
+        .arg("-o")
+        .arg(&desk.out)
+        .args(["--json", "--recipe", &desk.recipe])
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        eprintln!("nothing tested: there is no strace here");
+        return;
+    };
+    if stderr(&output)
+        .lines()
+        .any(|line| line.starts_with("strace: "))
+    {
+        eprintln!("nothing tested: strace may not look into a process here");
+        return;
+    }
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let lines = Lines::of(&output);
+    lines.assert_adds_up();
+    assert_eq!((lines.count("done"), lines.count("failed")), (2, 1));
+    let line = &lines.sources["001.jpg"];
+    assert_eq!(
+        (&line["outcome"], &line["stage"]),
+        (&"failed".into(), &"fetch".into()),
+        "{line}"
+    );
+    let words = line["message"].as_str().expect("words");
+    assert!(
+        words.contains("001.jpg") && words.contains("nput/output error"),
+        "{words}"
+    );
+    assert!(!desk.out.join("001.jpg").exists());
+}
+
+#[test]
+fn an_output_that_nobody_may_enter_any_more_midway_is_completed_when_they_may() {
+    let (desk, clean, whole) = desk_with_clean_run(24);
+    let open = |path: &Path, mode: u32| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(path, mode).expect("its owner may");
+    };
+    open(desk.folder.path(), 0o755);
+    for step in 1..=times(3, 20) {
+        fs::create_dir(&desk.out).expect("a folder");
+        open(&desk.out, 0o777);
+        let mut command = converting(&desk);
+        let Some(command) = without_privileges(&mut command) else {
+            eprintln!("nothing tested: permissions bind nobody here");
+            return;
+        };
+        let mut child = command.spawn().expect("the command starts");
+        wait(&mut child, whole.mul_f64(f64::from(step) / 21.0));
+        open(&desk.out, 0);
+        let output = child.wait_with_output().expect("the command ended");
+        open(&desk.out, 0o777);
+        match code(&output) {
+            // It ended before it had begun to write, and says why on standard error.
+            2 => assert!(made(&desk.out).is_empty()),
+            0 | 1 => Lines::of(&output).assert_adds_up(),
+            other => panic!("{other}"),
+        }
+        assert_whole(&desk.out, &clean);
+        let (code, lines) = convert(&desk.input, &desk.out, &["--recipe", &desk.recipe]);
+        assert_eq!((code, lines.count("failed")), (0, 0));
+        assert!(made(&desk.out) == clean, "not what a run in peace makes");
+        fs::remove_dir_all(&desk.out).expect("an output");
+    }
 }

@@ -5,6 +5,8 @@
 mod bombs;
 #[cfg(unix)]
 mod faults;
+#[cfg(unix)]
+mod trees;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -176,6 +178,27 @@ fn sample(name: &str) -> PathBuf {
 
 fn copy(name: &str, to: &Path) {
     fs::copy(sample(name), to).expect("a sample is copied");
+}
+
+/// How often, in a hurry and with time (`PIXMILL_LONG`).
+#[cfg(unix)]
+fn times(short: u32, long: u32) -> u32 {
+    if std::env::var_os("PIXMILL_LONG").is_some() {
+        long
+    } else {
+        short
+    }
+}
+
+/// The command as somebody whom permissions bind, also where this is root. None where nobody can tell who this is.
+#[cfg(unix)]
+fn without_privileges(command: &mut Command) -> Option<&mut Command> {
+    use std::os::unix::process::CommandExt;
+    let id = Command::new("id").arg("-u").output().ok()?;
+    if stdout(&id).trim() == "0" {
+        command.uid(65534).gid(65534);
+    }
+    Some(command)
 }
 
 fn temporary() -> TempDir {

@@ -1,6 +1,9 @@
 //! The handler on stores in memory: what is delivered twice, late, in the wrong order or onto stores
 //! that fail, what nobody can decode, and what a name may look like.
 
+#[cfg(feature = "runtime")]
+mod on_s3;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -15,6 +18,7 @@ use pixmill::memory::{MemoryStore, RecordingAlerts};
 use pixmill::ports::{BlobStore, Condition};
 use pixmill::process::{ProcessOptions, Processor, Removals};
 use pixmill::recipe::Recipe;
+use pixmill::render::{RenditionResult, render};
 use pixmill_lambda::handler::{Handler, Invocation};
 use pixmill_lambda::log::Log;
 use pixmill_lambda::reply::Unsettled;
@@ -639,6 +643,52 @@ async fn in_a_batch_what_its_neighbours_left_no_time_for_comes_again_and_alone_i
             (manifest.state, manifest.renditions().count()),
             (State::Incomplete, 1)
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn invocations_at_once_in_one_process_never_mix_pictures() {
+    let mut world = World::new();
+    world.handler.processor = world.handler.processor.clone().with_blocking(|work| {
+        tokio::task::spawn_blocking(work);
+    });
+    let side = |n: usize| u32::try_from(n).expect("a small number");
+    let size = |n: usize| (20 + side(n % 13), 10 + side(n % 7));
+    let key = |n: usize| format!("{n}.png");
+    for n in 0..96 {
+        let (width, height) = size(n);
+        let [_, _, _, _, _, _, g, b] = n.to_be_bytes();
+        let drawing = Drawing::new(width, height, move |x, y| {
+            [u8::from((x + y) % 2 == 0) * 200, g, b]
+        });
+        world.upload(&key(n), drawing.png());
+    }
+    // Every source three times, all of them at once.
+    let world = Arc::new(world);
+    let tasks = shuffled((0..288).collect(), 5).into_iter().map(|n: usize| {
+        let world = world.clone();
+        tokio::spawn(async move { world.handle(&created(&key(n % 96), "01")).await.map(|_| ()) })
+    });
+    let settled = futures_util::future::join_all(tasks.collect::<Vec<_>>()).await;
+    for settled in settled {
+        // Of three that race for one source, one may be told to come again.
+        let _ = settled.expect("no panic");
+    }
+    for n in 0..96 {
+        world.assert_complete(&key(n));
+        let upload = world.uploads.inner().read(&key(n)).expect("it is there");
+        let alone = render(&upload.bytes, world.handler.processor.recipe()).expect("a picture");
+        for rendition in alone.renditions {
+            let RenditionResult::Made(made) = rendition.result else {
+                panic!("{n} can be made");
+            };
+            let place = format!("{}/{}.png", key(n), rendition.variant);
+            let published = world.output.inner().read(&place).expect("in place");
+            assert!(
+                published.bytes == made.bytes,
+                "{place} shows another picture"
+            );
+        }
     }
 }
 
