@@ -112,7 +112,7 @@ fn lacks_credentials<E: StdError + 'static>(error: &E) -> bool {
 
 /// Whether it was the connection that failed: what came of the answer says nothing then.
 fn broke_off<E: StdError + 'static>(error: &E) -> bool {
-    causes(error).any(|cause| cause.is::<std::io::Error>())
+    causes(error).any(<dyn StdError>::is::<std::io::Error>)
 }
 
 /// The last cause in the chain: the others only say which layer it passed through.

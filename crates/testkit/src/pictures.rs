@@ -146,9 +146,18 @@ impl Drawing {
             quality,
             subsampling: jpeg::Subsampling::S444,
             progressive: false,
-            optimize: false,
+            tables: jpeg::Tables::Standard,
         };
-        jpeg::encode(&self.data, self.width, self.height, layout, &options).expect("good pixels")
+        let never = || false;
+        jpeg::encode(
+            &self.data,
+            self.width,
+            self.height,
+            layout,
+            &options,
+            &never,
+        )
+        .expect("good pixels")
     }
 
     /// A lossless PNG.

@@ -360,7 +360,7 @@ impl AsyncWrite for Line {
     }
 }
 
-/// Numbers that look random and are the same on every run (SplitMix64).
+/// Numbers that look random and are the same on every run (`SplitMix64`).
 #[derive(Clone, Copy, Debug)]
 struct Random {
     seed: u64,

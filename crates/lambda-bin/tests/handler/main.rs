@@ -652,8 +652,8 @@ async fn invocations_at_once_in_one_process_never_mix_pictures() {
     world.handler.processor = world.handler.processor.clone().with_blocking(|work| {
         tokio::task::spawn_blocking(work);
     });
-    let side = |n: usize| u32::try_from(n).expect("a small number");
-    let size = |n: usize| (20 + side(n % 13), 10 + side(n % 7));
+    let pixels = |n: usize| u32::try_from(n).expect("a small number");
+    let size = |n: usize| (20 + pixels(n % 13), 10 + pixels(n % 7));
     let key = |n: usize| format!("{n}.png");
     for n in 0..96 {
         let (width, height) = size(n);
