@@ -1,5 +1,6 @@
 //! The user guide is true: every command on the pages of `docs/guide` is run, in a folder with a copy of the samples, and
-//! prints what the page shows.
+//! prints what the page shows. Each page has an S3 server of its own, in this process, with the samples in the bucket `uploads` and an
+//! empty bucket `processed`.
 //!
 //! In a block of `console`, what follows `$ ` is run and the lines below it must be among what it prints, `…` standing for
 //! anything. A block of `toml file NAME` is written to that file, one of `sh` is a script. What follows the language says more:
@@ -16,6 +17,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use pixmill_testkit::s3_server::S3Server;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -83,23 +86,51 @@ fn fits(shown: &str, line: &str) -> bool {
     ends.into_iter().any(|at| fits(rest, &line[at..]))
 }
 
-fn shell(command: &str, folder: &Path) -> Command {
+/// Where a page's commands are run.
+struct Place {
+    folder: tempfile::TempDir,
+    server: S3Server,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = S3Server::start(&["uploads", "processed"]);
+        let samples = folder.path().join("samples");
+        for key in copy_samples(&samples) {
+            let bytes = fs::read(samples.join(&key)).expect("a sample");
+            server.bucket("uploads").insert(&key, bytes);
+        }
+        Self { folder, server }
+    }
+}
+
+fn shell(command: &str, place: &Place) -> Command {
     let built = Path::new(env!("CARGO_BIN_EXE_pixmill"));
     let mut path = vec![built.parent().expect("a folder").to_owned()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let folder = place.folder.path();
     let mut shell = Command::new("bash");
     shell
         .args(["-c", command])
         .current_dir(folder)
         .stdin(Stdio::null());
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", place.server.url().as_ref()),
+        ("AWS_ACCESS_KEY_ID", S3Server::ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", S3Server::SECRET_KEY),
+        ("AWS_REGION", "us-east-1"),
+    ] {
+        shell.env(name, value);
+    }
     shell.env("PATH", env::join_paths(path).expect("plain folders"));
     shell.env("HOME", folder);
     shell
 }
 
 /// Runs a command to its end: its exit code and all that it printed.
-fn run(command: &str, folder: &Path) -> (Option<i32>, Vec<String>) {
-    let output = shell(command, folder).output().expect("bash is there");
+fn run(command: &str, place: &Place) -> (Option<i32>, Vec<String>) {
+    let output = shell(command, place).output().expect("bash is there");
     let mut text = output.stdout;
     text.extend(output.stderr);
     let text = String::from_utf8(text).expect("UTF-8");
@@ -110,8 +141,8 @@ fn run(command: &str, folder: &Path) -> (Option<i32>, Vec<String>) {
 }
 
 /// Runs a command until it has printed all that is shown, and stops it as Ctrl-C does.
-fn run_until_shown(command: &str, shown: &[String], folder: &Path) -> (Option<i32>, Vec<String>) {
-    let mut shell = shell(&format!("exec {command}"), folder);
+fn run_until_shown(command: &str, shown: &[String], place: &Place) -> (Option<i32>, Vec<String>) {
+    let mut shell = shell(&format!("exec {command}"), place);
     let mut child = shell
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -153,7 +184,9 @@ fn missing<'a>(shown: &'a [String], printed: &[String]) -> Option<&'a String> {
     shown.iter().find(|shown| *shown != "…" && !is_there(shown))
 }
 
-fn copy_samples(to: &Path) {
+/// Copies the samples, and names them.
+fn copy_samples(to: &Path) -> Vec<String> {
+    let mut keys = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(below) = folders.pop() {
         fs::create_dir(to.join(&below)).expect("a folder");
@@ -163,10 +196,12 @@ fn copy_samples(to: &Path) {
             if entry.path().is_dir() {
                 folders.push(below);
             } else {
-                fs::copy(entry.path(), to.join(below)).expect("a copy");
+                fs::copy(entry.path(), to.join(&below)).expect("a copy");
+                keys.push(below.to_str().expect("UTF-8").to_owned());
             }
         }
     }
+    keys
 }
 
 /// What a page came to: how many commands were run, and why others were not.
@@ -177,8 +212,7 @@ struct Told {
 }
 
 fn try_page(name: &str, page: &str) -> Told {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    copy_samples(&folder.path().join("samples"));
+    let here = Place::new();
     let mut told = Told {
         run: 0,
         wrong: Vec::new(),
@@ -191,7 +225,7 @@ fn try_page(name: &str, page: &str) -> Told {
             "toml" => {
                 if let Some(file) = more.strip_prefix("file ") {
                     let text = block.text.join("\n") + "\n";
-                    fs::write(folder.path().join(file), text).expect("a file");
+                    fs::write(here.folder.path().join(file), text).expect("a file");
                 }
                 continue;
             }
@@ -218,9 +252,9 @@ fn try_page(name: &str, page: &str) -> Told {
                 }
             };
             let (code, printed) = if until {
-                run_until_shown(command, shown, folder.path())
+                run_until_shown(command, shown, &here)
             } else {
-                run(command, folder.path())
+                run(command, &here)
             };
             told.run += 1;
             let trouble = if code == Some(exit) {
