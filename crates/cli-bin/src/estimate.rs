@@ -28,10 +28,10 @@ const FOR_EACH_FORMAT: Duration = Duration::from_secs(1);
 /// The most pictures that are measured. The first ones say most.
 const MOST_SAMPLES: usize = 12;
 
-/// Small calls to the store of sources and of renditions for a picture that is new, beside one put for each rendition: the
-/// manifest is put; the manifest, the failure record and the source are read, and the source is looked at again.
+/// Calls to S3 for a new picture, beside one put for each rendition: the manifest is put; the manifest, the failure record
+/// and the source are read, the source is looked at once more, and so is the failure record.
 const PUTS_BESIDE: f64 = 1.0;
-const GETS: f64 = 4.0;
+const GETS: f64 = 5.0;
 
 /// What rendering one picture took, measured.
 #[derive(Clone, Debug)]
@@ -713,6 +713,37 @@ mod tests {
             "{}",
             drawn.len()
         );
+    }
+
+    #[test]
+    fn a_new_picture_takes_as_many_calls_to_s3_as_are_counted() {
+        use std::sync::Arc;
+
+        use futures_util::FutureExt;
+        use pixmill::job::Job;
+        use pixmill::memory::MemoryStore;
+        use pixmill::outcome::Outcome;
+        use pixmill_testkit::faulty_store::FaultyStore;
+
+        let uploads = MemoryStore::new();
+        uploads.insert("logo.png", LOGO.to_vec());
+        let sources = FaultyStore::new(uploads);
+        let output = FaultyStore::new(MemoryStore::new());
+        let stores = (Arc::new(sources.clone()), Arc::new(output.clone()));
+        // As the function does it.
+        let processor = pixmill::Processor::new(stores.0, stores.1, Recipe::default_recipe());
+        let job = Job::new("logo.png");
+        let outcome = processor.process(&job).now_or_never();
+        let outcome = outcome.expect("stores in memory never wait");
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        let calls: Vec<_> = sources.calls().into_iter().chain(output.calls()).collect();
+        let puts = calls.iter().filter(|call| call.function == "put").count();
+        let others = calls.len() - puts;
+        assert!(
+            (to_float(puts as u64) - 5.0 - PUTS_BESIDE).abs() < 0.5,
+            "{calls:#?}"
+        );
+        assert!((to_float(others as u64) - GETS).abs() < 0.5, "{calls:#?}");
     }
 
     #[test]
