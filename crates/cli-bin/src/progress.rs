@@ -1,9 +1,10 @@
 //! How far a run is: a bar on a terminal, lines elsewhere, both on standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// The progress of one run. Clones share the bar.
 #[derive(Clone)]
@@ -20,10 +21,15 @@ impl Progress {
             };
         }
         let style = ProgressStyle::with_template(
-            "{bar:30.cyan/blue} {pos}/{len}  {per_sec}  {eta} left  {wide_msg:.dim}",
+            "{bar:30.cyan/blue} {pos}/{len}  {rate}/s  {eta} left  {wide_msg:.dim}",
         );
         let bar = ProgressBar::new(inputs as u64);
-        bar.set_style(style.expect("the template is written above"));
+        let style = style.expect("the template is written above");
+        // Four decimals would flicker and say nothing.
+        let style = style.with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+            let _ = write!(out, "{:.1}", state.per_sec());
+        });
+        bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar }
     }
