@@ -293,18 +293,25 @@ pub(crate) struct Work {
     /// of S3 Batch Operations. An input `s3://bucket/prefix/` beside it chooses those below, and is not part of their keys
     #[arg(long, value_name = "FILE", conflicts_with = "files_from")]
     pub(crate) inventory: Option<PathBuf>,
-    /// Pictures rendered at once [default: the number of cores]; with buckets, more are on their way
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) jobs: Option<u16>,
-    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) share: Share,
     /// Make everything again, and replace files that Pixmill did not make
     #[arg(long)]
     pub(crate) force: bool,
     /// Print one JSON object per source, then a summary object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What of the machine a run may have.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Share {
+    /// Pictures rendered at once [default: the number of cores]; between buckets, more may be on their way
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
 }
 
 /// Which recipe: a file, one variant described on the spot, or the default.

@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use bytesize::ByteSize;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use globset::{Glob, GlobMatcher};
@@ -26,7 +25,7 @@ use pixmill_lambda::settings::LogLevel;
 use serde_json::{Value, json};
 
 use crate::admission::{Admission, Turns};
-use crate::args::RecipeChoice;
+use crate::args::{RecipeChoice, Share};
 use crate::invoke::{Unwell, is_all_well};
 use crate::place::{Buckets, Place, told_of_output};
 use crate::run::{Budget, Ended, shown};
@@ -90,12 +89,8 @@ pub(crate) struct Redrive {
     sources: Option<PathBuf>,
     #[command(flatten)]
     choice: RecipeChoice,
-    /// Pictures rendered at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<ByteSize>,
+    #[command(flatten)]
+    share: Share,
     /// Print one JSON object per record and message, then a summary object
     #[arg(long)]
     json: bool,
@@ -266,7 +261,7 @@ async fn here(
             .check_for_events()
             .context("the recipe can't be used for events")?;
     }
-    let budget = Budget::share(args.jobs, args.memory, usize::MAX);
+    let budget = Budget::of(&args.share, usize::MAX);
     let options = ProcessOptions {
         threads: budget.threads,
         memory: Some(budget.memory),

@@ -18,7 +18,7 @@ use pixmill::verify::other_engine;
 use pixmill_local::replace_file;
 use serde_json::{Value, json};
 
-use crate::args::RecipeChoice;
+use crate::args::{RecipeChoice, Share};
 use crate::place::{Buckets, Place, told_of_input};
 use crate::run::{Budget, Ended, shown, shown_warning};
 
@@ -84,7 +84,7 @@ pub(crate) async fn replay(args: &Replay) -> anyhow::Result<Ended> {
     let place = Place::try_from(args.sources.as_path()).map_err(anyhow::Error::msg)?;
     let sources = buckets.sources(&place).await?;
     let (since, tried) = find_source(&record, &place, sources, &buckets).await;
-    let budget = Budget::share(None, None, 1);
+    let budget = Budget::of(&Share::default(), 1);
     let options = ProcessOptions {
         threads: budget.threads,
         memory: Some(budget.memory),

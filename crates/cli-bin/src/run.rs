@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::admission::{Admission, ON_THEIR_WAY, Turns};
-use crate::args::{Convert, Plan as PlanArgs, Work};
+use crate::args::{Convert, Plan as PlanArgs, Share, Work};
 use crate::estimate::{Estimate, estimate, process_seconds};
 use crate::inputs::{Inputs, collect};
 use crate::inventory;
@@ -55,18 +55,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn of(work: &Work, pictures: usize) -> Self {
-        Self::share(work.jobs, work.memory, pictures)
-    }
-
     /// The share of so many pictures, within what was asked for.
-    pub(crate) fn share(jobs: Option<u16>, memory: Option<ByteSize>, pictures: usize) -> Self {
+    pub(crate) fn of(share: &Share, pictures: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let jobs = jobs.map_or(cores, usize::from);
+        let jobs = share.jobs.map_or(cores, usize::from);
         // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
         let busy = jobs.min(pictures).max(1);
         let threads = NonZeroUsize::new(cores / busy).unwrap_or(NonZeroUsize::MIN);
-        let memory = memory.map_or_else(free_memory, |size| size.as_u64());
+        let memory = share.memory.map_or_else(free_memory, |size| size.as_u64());
         Self {
             jobs,
             threads,
@@ -101,7 +97,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> anyhow::Result<Ended> {
     let buckets = Buckets::default();
     let store = buckets.output(&output, false).await?;
     let inputs = collect(&args.work, &output, &buckets, recipe.limits.input_bytes).await?;
-    let budget = Budget::of(&args.work, inputs.candidates.len());
+    let budget = Budget::of(&args.work.share, inputs.candidates.len());
     if args.prune {
         prune::check_inputs(&inputs)?;
     }
@@ -217,10 +213,10 @@ fn print_plan(
         for (name, outcome) in settled {
             writeln!(out, "{}", outcome_line(name, outcome, None))?;
         }
-        for orphan in &plan.orphans {
+        for (at, orphan) in plan.orphans.iter().enumerate() {
             let mut line = prune::orphan_line(orphan);
-            let found = prunable.iter().find(|found| found.orphan == *orphan);
-            if let Some(found) = found {
+            // In the same order, or none at all.
+            if let Some(found) = prunable.get(at) {
                 line["kept"] = json!(found.kept);
             }
             writeln!(out, "{line}")?;
@@ -497,7 +493,7 @@ async fn prepare(
     if args.prune.is_asked {
         prune::check_inputs(&inputs)?;
     }
-    let budget = Budget::of(&args.work, inputs.candidates.len());
+    let budget = Budget::of(&args.work.share, inputs.candidates.len());
     if let Some(folder) = output.folder() {
         FolderStore::open_lazily(folder)?.clean_leftovers().await?;
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
-use bytesize::ByteSize;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use pixmill::error::Error;
@@ -17,7 +16,7 @@ use pixmill::verify::{Changed, Difference, Holdings, Kept, Verified};
 use serde_json::{Value, json};
 
 use crate::admission::{Admission, ON_THEIR_WAY, Turns};
-use crate::args::RecipeChoice;
+use crate::args::{RecipeChoice, Share};
 use crate::place::{Buckets, Place, told_of_output};
 use crate::progress::Progress;
 use crate::run::{Budget, Ended, shown};
@@ -33,12 +32,8 @@ pub(crate) struct Verify {
     sources: Vec<PathBuf>,
     #[command(flatten)]
     choice: RecipeChoice,
-    /// Pictures rendered at once [default: the number of cores]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    jobs: Option<u16>,
-    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
-    #[arg(long, value_name = "SIZE")]
-    memory: Option<ByteSize>,
+    #[command(flatten)]
+    share: Share,
     /// Print one JSON object per record and per foreign object, then a summary object
     #[arg(long)]
     json: bool,
@@ -97,7 +92,7 @@ pub(crate) async fn verify(args: &Verify) -> anyhow::Result<Ended> {
             "there is no manifest in {output}, so there is nothing to verify; where another recipe or --format made it, name that too"
         );
     }
-    let budget = Budget::share(args.jobs, args.memory, records.len());
+    let budget = Budget::of(&args.share, records.len());
     let options = ProcessOptions {
         threads: budget.threads,
         memory: Some(budget.memory),

@@ -87,7 +87,7 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
     let store = Buckets::default().output(&place, args.durable).await?;
     let sources: Arc<dyn BlobStore> =
         Arc::new(FolderStore::open(&folder.root)?.with_focus_points());
-    let budget = Budget::of(&args.work, 1);
+    let budget = Budget::of(&args.work.share, 1);
     let options = ProcessOptions {
         memory: Some(budget.memory),
         foreign: Foreign::Refuse,
