@@ -1,6 +1,7 @@
 //! Builds what talks to libjpeg's own interface.
 
 fn main() {
+    println!("cargo:rerun-if-changed=src/jpeg/read.c");
     println!("cargo:rerun-if-changed=src/jpeg/write.c");
     #[cfg(feature = "jpeg")]
     build_jpeg();
@@ -14,6 +15,7 @@ fn build_jpeg() {
         build.includes(folders.to_string_lossy().split(','));
     }
     build
+        .file("src/jpeg/read.c")
         .file("src/jpeg/write.c")
         .warnings(true)
         .warnings_into_errors(true)

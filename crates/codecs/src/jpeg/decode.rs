@@ -8,6 +8,7 @@ use turbojpeg_sys as tj;
 use super::handle::Handle;
 use super::markers;
 use super::message::{Failure, Warning};
+use super::read::read as read_plain;
 use super::{ColorSpace, Layout, Scale, Subsampling};
 use crate::{Error, buffer};
 
@@ -247,9 +248,23 @@ fn read(bytes: &[u8], options: &DecodeOptions, on_warning: OnWarning) -> Result<
         .ok_or(Error::Memory)
         .and_then(buffer::zeroed)
         .map_err(Failure::Fatal)?;
-    match handle.read_pixels(bytes, layout, scale, &mut data) {
-        Err(Failure::Warning(_)) if on_warning == OnWarning::GoOn => {}
-        result => result?,
+    // Nearly every file; what this says no to, TurboJPEG says why.
+    let may_be_plain = !(header.progressive || header.lossless || header.arithmetic);
+    let is_done = may_be_plain
+        && on_warning == OnWarning::Stop
+        && read_plain(
+            bytes,
+            (width, height),
+            layout,
+            scale,
+            mebibytes << 20,
+            &mut data,
+        );
+    if !is_done {
+        match handle.read_pixels(bytes, layout, scale, &mut data) {
+            Err(Failure::Warning(_)) if on_warning == OnWarning::GoOn => {}
+            result => result?,
+        }
     }
     Ok(Decoded {
         width,
@@ -336,9 +351,17 @@ mod tests {
 
     /// A file of a kind that the public encoder doesn't write.
     fn written(layout: Layout, settings: &[(tj::TJPARAM, c_int)]) -> (Vec<u8>, Vec<u8>) {
-        let pixels: Vec<u8> = (0..SIZE.0 * SIZE.1)
+        written_in(SIZE, layout, settings)
+    }
+
+    fn written_in(
+        size: (u32, u32),
+        layout: Layout,
+        settings: &[(tj::TJPARAM, c_int)],
+    ) -> (Vec<u8>, Vec<u8>) {
+        let pixels: Vec<u8> = (0..size.0 * size.1)
             .flat_map(|i| [i % 96, i / 48, i % 48, i / 96].map(|value| value.to_le_bytes()[0]))
-            .take((SIZE.0 * SIZE.1) as usize * layout.bytes_per_pixel())
+            .take((size.0 * size.1) as usize * layout.bytes_per_pixel())
             .collect();
         let mut handle = Handle::for_writing().unwrap();
         handle.set(tj::TJPARAM_TJPARAM_QUALITY, 95).unwrap();
@@ -348,7 +371,7 @@ mod tests {
         for (parameter, value) in settings {
             handle.set(*parameter, *value).unwrap();
         }
-        let jpeg = handle.write(&pixels, SIZE, layout);
+        let jpeg = handle.write(&pixels, size, layout);
         (pixels, jpeg)
     }
 
@@ -457,5 +480,139 @@ mod tests {
             decode(&jpeg[..marker], &DecodeOptions::default()),
             Err(Error::Truncated)
         );
+    }
+
+    fn at(scale: Scale) -> DecodeOptions {
+        DecodeOptions {
+            scale,
+            ..DecodeOptions::default()
+        }
+    }
+
+    /// The pixels if the file is plain enough.
+    fn plainly(jpeg: &[u8], scale: Scale) -> Option<Vec<u8>> {
+        let header = header(jpeg).ok()?;
+        let divisor = scale.divisor();
+        let size = (
+            header.width.div_ceil(divisor),
+            header.height.div_ceil(divisor),
+        );
+        let layout = header.layout();
+        let mut pixels = vec![0; size.0 as usize * size.1 as usize * layout.bytes_per_pixel()];
+        read_plain(jpeg, size, layout, scale, 0, &mut pixels).then_some(pixels)
+    }
+
+    /// Small files of every kind that is one sequential scan.
+    fn plain_files() -> Vec<Vec<u8>> {
+        let mut files = Vec::new();
+        let spaces = [
+            (Layout::Gray, tj::TJCS_TJCS_GRAY),
+            (Layout::Rgb, tj::TJCS_TJCS_RGB),
+            (Layout::Cmyk, tj::TJCS_TJCS_CMYK),
+            (Layout::Cmyk, tj::TJCS_TJCS_YCCK),
+        ];
+        for (layout, space) in spaces {
+            files.push(written_in((61, 43), layout, &[colorspace(space)]).1);
+        }
+        for (subsampling, size) in [
+            (tj::TJSAMP_TJSAMP_444, (1, 1)),
+            (tj::TJSAMP_TJSAMP_422, (97, 64)),
+            (tj::TJSAMP_TJSAMP_420, (33, 90)),
+            (tj::TJSAMP_TJSAMP_440, (40, 41)),
+            (tj::TJSAMP_TJSAMP_411, (70, 15)),
+            (tj::TJSAMP_TJSAMP_441, (15, 70)),
+        ] {
+            for (quality, optimize, restart_blocks) in
+                [(30, 0, 0), (95, 1, 0), (100, 0, 1), (90, 0, 7), (60, 1, 2)]
+            {
+                let settings = [
+                    (
+                        tj::TJPARAM_TJPARAM_SUBSAMP,
+                        c_int::try_from(subsampling).unwrap(),
+                    ),
+                    (tj::TJPARAM_TJPARAM_QUALITY, quality),
+                    (tj::TJPARAM_TJPARAM_OPTIMIZE, optimize),
+                    (tj::TJPARAM_TJPARAM_RESTARTBLOCKS, restart_blocks),
+                ];
+                files.push(written_in(size, Layout::Rgb, &settings).1);
+            }
+        }
+        files
+    }
+
+    #[test]
+    fn a_plain_file_has_the_same_pixels_whoever_reads_its_codes() {
+        for (number, jpeg) in plain_files().iter().enumerate() {
+            for scale in [Scale::Full, Scale::Quarter, Scale::Eighth] {
+                let turbo = read(jpeg, &at(scale), OnWarning::GoOn).ok().unwrap();
+                let plain = plainly(jpeg, scale);
+                assert!(plain.is_some(), "file {number} is plain");
+                assert!(plain == Some(turbo.data), "file {number} at {scale:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_sequential_scan_is_left_to_turbojpeg() {
+        let (_, whole) = written(Layout::Rgb, &[]);
+        assert!(plainly(&whole, Scale::Full).is_some());
+        for setting in [
+            (tj::TJPARAM_TJPARAM_PROGRESSIVE, 1),
+            (tj::TJPARAM_TJPARAM_ARITHMETIC, 1),
+            (tj::TJPARAM_TJPARAM_LOSSLESS, 1),
+        ] {
+            let (_, jpeg) = written(Layout::Rgb, &[setting]);
+            assert_eq!(plainly(&jpeg, Scale::Full), None, "{setting:?}");
+        }
+    }
+
+    /// What is read here must never be a picture that `TurboJPEG` would have refused, or another one.
+    #[test]
+    fn whatever_was_changed_in_a_file_it_is_read_as_turbojpeg_reads_it_or_not_at_all() {
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |limit: usize| {
+            // xorshift64 (Marsaglia, 2003): the same numbers on every machine.
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random >> 33).unwrap() % limit
+        };
+        let (mut same, mut left) = (0, 0);
+        for file in plain_files() {
+            let data = file
+                .windows(2)
+                .rposition(|pair| pair == [0xFF, 0xDA])
+                .unwrap();
+            for round in 0..120 {
+                let mut jpeg = file.clone();
+                // Mostly in the codes, where much stays readable.
+                let from = if round % 4 == 0 { 2 } else { data + 8 };
+                let place = from + below(jpeg.len() - from);
+                match round % 5 {
+                    0 | 1 => jpeg[place] ^= 1 << below(8),
+                    2 => jpeg[place] = [0, 0xFF, 0xD0, 0xD9][below(4)],
+                    3 => drop(jpeg.drain(place..jpeg.len().min(place + 1 + below(4)))),
+                    _ => {
+                        let piece: Vec<u8> =
+                            (0..=below(3)).map(|_| file[below(file.len())]).collect();
+                        jpeg.splice(place..place, piece);
+                    }
+                }
+                let scale = [Scale::Full, Scale::Quarter, Scale::Eighth][round % 3];
+                let Some(plain) = plainly(&jpeg, scale) else {
+                    left += 1;
+                    continue;
+                };
+                same += 1;
+                // Without what is read here: a header that has already been read, and the pixels.
+                let (mut handle, header) = read_header(&jpeg, OnWarning::Stop).ok().unwrap();
+                handle.scale(scale).unwrap();
+                let mut pixels = vec![0; plain.len()];
+                let outcome = handle.read_pixels(&jpeg, header.layout(), scale, &mut pixels);
+                assert!(outcome.is_ok(), "{outcome:?}: {jpeg:02x?}");
+                assert!(pixels == plain, "{jpeg:02x?}");
+            }
+        }
+        assert!(same > 500 && left > 500, "{same} read, {left} left");
     }
 }

@@ -1,5 +1,5 @@
-//! JPEG in and out, through libjpeg-turbo: in by its `TurboJPEG` interface, out by libjpeg's own, which takes
-//! Huffman tables.
+//! JPEG in and out, through libjpeg-turbo: in by its `TurboJPEG` interface, but for files with nothing odd in
+//! them, whose Huffman codes are read here; out by libjpeg's own interface, which takes Huffman tables.
 //!
 //! Always the accurate integer transforms and smooth chroma upsampling, so the same file gives the
 //! same pixels on every processor, with and without SIMD.
@@ -9,6 +9,8 @@ mod encode;
 mod handle;
 mod markers;
 mod message;
+mod read;
+mod scan;
 mod write;
 
 pub use decode::{Damage, DecodeOptions, Decoded, Header, decode, header};
