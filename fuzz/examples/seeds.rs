@@ -250,7 +250,8 @@ fn records() -> Vec<Vec<u8>> {
         outcome.now_or_never().expect("a MemoryStore never waits");
     }
     let keys = output.keys().into_iter();
-    let records = keys.filter(|key| key.ends_with(".json"));
+    let is_json = |key: &String| Path::new(key).extension() == Some("json".as_ref());
+    let records = keys.filter(is_json);
     records
         .filter_map(|key| Some(output.read(&key)?.bytes.to_vec()))
         .collect()

@@ -39,6 +39,8 @@ pub struct Function {
     /// Its working folder, and its standard output in a file: what a process wrote before it answered is in there
     /// when the answer comes, which could not be said of a pipe.
     folder: TempDir,
+    /// What the shell does before it becomes the program: `ulimit -v 500000`.
+    limit: String,
     sandbox: Option<Sandbox>,
     invocations: u64,
 }
@@ -128,9 +130,17 @@ impl Function {
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             folder,
+            limit: "true".to_owned(),
             sandbox: None,
             invocations: 0,
         }
+    }
+
+    /// The same in a tighter place: `limit` is what a shell does before the process is there, such as
+    /// `ulimit -v 500000`.
+    pub fn within(mut self, limit: &str) -> Self {
+        limit.clone_into(&mut self.limit);
+        self
     }
 
     /// One invocation: its response, or its error as Lambda tells it. A process is started if there is none.
@@ -158,10 +168,18 @@ impl Function {
     fn ready(&mut self) -> Result<Sandbox, Value> {
         let mut sandbox = match self.sandbox.take() {
             Some(sandbox) => sandbox,
-            None => Sandbox::start(&self.program, &self.variables, &self.folder),
+            None => self.sandbox(),
         };
         sandbox.wait_for_poll()?;
         Ok(sandbox)
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        // The shell becomes the program, so the process is the same.
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{} && exec \"$0\"", self.limit)]);
+        command.arg(&self.program).env_clear().envs(&self.variables);
+        Sandbox::start(command, &self.folder)
     }
 
     /// Starts the process, if there is none, and says how long it took from its start to its first question for work.
@@ -174,7 +192,7 @@ impl Function {
 
     /// Starts a process that is expected to give up: its exit code, and what it told the Runtime API.
     pub fn start_in_vain(&mut self) -> (ExitStatus, Option<Value>) {
-        let mut sandbox = Sandbox::start(&self.program, &self.variables, &self.folder);
+        let mut sandbox = self.sandbox();
         let error = sandbox.wait_for_poll();
         assert!(error.is_err(), "it started");
         let status = sandbox.process.wait().expect("it has ended");
@@ -213,20 +231,14 @@ impl Function {
 const OUTPUT: &str = "stdout";
 
 impl Sandbox {
-    fn start(
-        program: &std::path::Path,
-        variables: &BTreeMap<String, String>,
-        folder: &TempDir,
-    ) -> Self {
+    fn start(mut command: Command, folder: &TempDir) -> Self {
         let api = Api::start();
         let output = File::options()
             .create(true)
             .append(true)
             .open(folder.path().join(OUTPUT));
         let started = Instant::now();
-        let mut process = Command::new(program)
-            .env_clear()
-            .envs(variables)
+        let mut process = command
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -10,7 +10,7 @@ use pixmill::memory::MemoryStore;
 use pixmill::recipe::Recipe;
 use pixmill::render::{RenditionResult, render};
 use pixmill_testkit::names::awkward;
-use pixmill_testkit::pictures::photo;
+use pixmill_testkit::pictures::{fading, photo};
 use pixmill_testkit::s3_server::S3Server;
 use pixmill_tests::events::{created, given_back, notification, queue_message};
 use pixmill_tests::output::assert_same_output;
@@ -70,6 +70,11 @@ impl Scene {
 
     fn small() -> Self {
         Self::new(&[("RECIPE", SMALL_RECIPE)])
+    }
+
+    fn within(mut self, limit: &str) -> Self {
+        self.function = self.function.within(limit);
+        self
     }
 
     fn uploads(&self) -> MemoryStore {
@@ -736,6 +741,37 @@ fn memory_and_descriptors_stay_flat_over_many_invocations_of_one_process() {
     assert_eq!(count("done"), last - last / 10);
     assert_eq!(count("rejected"), last / 10);
     assert_eq!(count("refused"), last);
+}
+
+/// Lambda's disk is /tmp, which earlier invocations may have left full.
+#[test]
+fn a_picture_goes_through_where_no_file_may_grow_to_its_size() {
+    // In blocks of 512 or 1,024 bytes: some shells count so, some so. The log is such a file, too.
+    let mut scene = Scene::new(&[]).within("ulimit -f 128");
+    let large = photo(900, 700).png();
+    assert!(large.len() > 300_000, "{} bytes", large.len());
+    scene.uploads().insert("large.png", large);
+    assert_eq!(scene.event("large.png", "01"), Ok(done()));
+    assert_eq!(scene.outcomes(), ["done"]);
+    let largest = scene.processed().keys().into_iter();
+    let largest = largest.filter_map(|key| Some(scene.processed().read(&key)?.bytes.len()));
+    assert!(largest.max() > Some(300_000));
+}
+
+/// Half the memory that the function was told of: what is foretold fits, and isn't there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_picture_for_which_there_is_no_memory_comes_to_an_end_and_the_next_one_is_done() {
+    let mut scene = Scene::new(&[]).within("ulimit -v 600000");
+    scene
+        .uploads()
+        .insert("large.png", fading(6_000, 4_000).png());
+    scene.uploads().insert("small.png", photo(120, 90).png());
+    let large = scene.event("large.png", "01");
+    let process = scene.function.process();
+    assert_eq!(scene.event("small.png", "02"), Ok(done()));
+    println!("{large:?} {:?}", scene.outcomes());
+    assert_eq!(scene.function.process(), process, "it lives");
 }
 
 /// The process's resident memory in KiB, and its open descriptors.

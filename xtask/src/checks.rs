@@ -28,7 +28,7 @@ isn't, that is said (and where CI is set, it fails).",
         // It compiles nothing, so it comes before what does.
         infra::check_if_possible()?;
         conformance::check_itself_if_possible()?;
-        let passed = in_order(&[lint_steps(), feature_steps(), test_steps(moto)].concat())?;
+        let passed = in_order(&[lint_steps(), feature_steps(), fuzz_steps(), test_steps(moto)].concat())?;
         // Of programs that the tests have built.
         cloud::both_if_possible()?;
         Ok(passed)
@@ -91,6 +91,14 @@ fn lint_steps() -> Vec<Step> {
             ..Step::new("documentation", "doc --workspace --no-deps --all-features")
         },
     ]
+}
+
+/// A workspace of its own, which a change of the library's interface would break unnoticed.
+fn fuzz_steps() -> Vec<Step> {
+    vec![Step::new(
+        "fuzz targets",
+        "clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- -D warnings",
+    )]
 }
 
 /// The library without its codecs, and with a few sets that embedders are likely to choose.

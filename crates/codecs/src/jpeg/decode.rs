@@ -577,13 +577,15 @@ mod tests {
             random ^= random << 17;
             usize::try_from(random >> 33).unwrap() % limit
         };
+        let is_long = std::env::var_os("PIXMILL_LONG").is_some();
+        let rounds = if is_long { 40_000 } else { 120 };
         let (mut same, mut left) = (0, 0);
         for file in plain_files() {
             let data = file
                 .windows(2)
                 .rposition(|pair| pair == [0xFF, 0xDA])
                 .unwrap();
-            for round in 0..120 {
+            for round in 0..rounds {
                 let mut jpeg = file.clone();
                 // Mostly in the codes, where much stays readable.
                 let from = if round % 4 == 0 { 2 } else { data + 8 };
@@ -613,6 +615,7 @@ mod tests {
                 assert!(pixels == plain, "{jpeg:02x?}");
             }
         }
-        assert!(same > 500 && left > 500, "{same} read, {left} left");
+        println!("{same} read here, {left} left to TurboJPEG");
+        assert!(same > 500 && left > 500);
     }
 }

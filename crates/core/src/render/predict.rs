@@ -13,8 +13,8 @@ use crate::recipe::{DepthRule, Effort, OutputFormat, Recipe};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Prediction {
-    /// The most memory in use at one time beyond the process's own, in bytes; the source's bytes
-    /// and all renditions included.
+    /// The most memory in use at one time, in bytes: the source's bytes and all renditions included, and 8 MiB
+    /// for what runs. A process that holds much else has to add it.
     pub memory_bytes: u64,
     /// Processor time, all threads together, on one core of a server of about 2020 (an x86-64 at
     /// some 3 GHz); leaning to too much.
@@ -79,7 +79,7 @@ pub(super) fn of_plans(
         .map(|plan| drawing_time(plan, size) * frames(plan, info) + encoding_time(plan, info))
         .collect();
     Prediction {
-        memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (4 << 20),
+        memory_bytes: source_bytes + peak + threads as u64 * (256 << 10) + (8 << 20),
         processor_time: preparing + drawing.iter().sum::<Duration>(),
         preparing_time: preparing,
         longest_path: preparing + drawing.into_iter().max().unwrap_or_default(),
