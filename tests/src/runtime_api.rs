@@ -138,6 +138,7 @@ impl Function {
 
     /// The same in a tighter place: `limit` is what a shell does before the process is there, such as
     /// `ulimit -v 500000`.
+    #[must_use]
     pub fn within(mut self, limit: &str) -> Self {
         limit.clone_into(&mut self.limit);
         self

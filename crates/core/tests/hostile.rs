@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use pixmill::recipe::Recipe;
-use pixmill::render::render;
+use pixmill::render::{predict, probe, render};
 use pixmill_testkit::films::{self, After, Piece};
 use pixmill_testkit::pictures::{self, Drawing, Png, fading, fields, photo};
 
@@ -235,5 +235,16 @@ fn half_a_picture_is_noticed_in_every_format() {
             noticed >= least,
             "{name}: {noticed} of 100, at least {least}"
         );
+    }
+}
+
+#[cfg(feature = "pnm")]
+#[test]
+fn whatever_size_a_header_claims_it_is_foretold_without_numbers_that_overflow() {
+    let recipe = Recipe::default_recipe();
+    for claim in ["P2 4160805467 2160802734 7734 7", "P4 4294967295 1 "] {
+        let info = probe(claim.as_bytes()).expect("a header");
+        let prediction = predict(&info, claim.len() as u64, &recipe, 2);
+        assert!(prediction.memory_bytes > 1 << 30, "{claim}: {prediction:?}");
     }
 }

@@ -35,8 +35,13 @@ impl Prediction {
     }
 }
 
+/// Pixels, of all frames together, beyond which nothing is reckoned any more: no limit lets them in, and a header can
+/// claim so many that numbers overflow. Below it, the dearest pixel there is leaves room in 64 bits.
+const BEYOND_ALL: u64 = 1 << 42;
+
 /// Predicts what rendering `recipe` from a source of `source_bytes` with this `info` will take on
-/// `threads` threads. Variants that this source can't have count nothing.
+/// `threads` threads. Variants that this source can't have count nothing. A source that claims more than four million
+/// megapixels takes the largest numbers there are.
 pub fn predict(info: &Info, source_bytes: u64, recipe: &Recipe, threads: usize) -> Prediction {
     let plans: Vec<_> = recipe
         .variants
@@ -55,6 +60,21 @@ pub(super) fn of_plans(
 ) -> Prediction {
     let threads = threads.max(1);
     let size = info.size(applies_orientation(recipe));
+    let canvases = plans.iter().map(|plan| area(plan.placement.canvas));
+    let most = canvases.max().unwrap_or(0).max(info.pixels());
+    let claims = [
+        most.saturating_mul(u64::from(info.frames)),
+        info.decode_memory,
+        source_bytes,
+    ];
+    if claims.into_iter().any(|claim| claim > BEYOND_ALL) {
+        return Prediction {
+            memory_bytes: u64::MAX,
+            processor_time: Duration::MAX,
+            preparing_time: Duration::MAX,
+            longest_path: Duration::MAX,
+        };
+    }
     let detail = Detail::of(info, source_bytes);
     let made = || plans.iter().filter(|plan| plan.left_out.is_none());
     let kept = made().map(
