@@ -15,7 +15,8 @@ pub(crate) const TASK: Task = Task {
     usage: " [--zig | --arm64] [--recipe FILE]",
     details: "\
 Builds `bootstrap` for the runtime `provided.al2023`, checks that it asks for no newer glibc than
-Amazon Linux 2023 has (2.34), and packs it: the same binary gives the same zip, byte for byte.
+Amazon Linux 2023 has (2.34), and packs it: the same sources, Rust and C compiler give the same zip, byte for byte,
+in whatever folders they lie.
 
   --zig    link with zig against glibc 2.34 whatever this machine has: for systems with a newer one.
            It comes from PyPI, into a virtual environment below the target folder
@@ -193,12 +194,23 @@ fn build(how: How) -> Result<PathBuf, Failure> {
             (command, folder.join("bootstrap/bootstrap"))
         }
     };
-    let status = command.args(WHAT).stdin(Stdio::null()).status();
+    command.args(WHAT).arg("--config").arg(nameless_folders()?);
+    let status = command.stdin(Stdio::null()).status();
     match status {
         Ok(status) if status.success() => Ok(binary),
         Ok(_) => Err(task("The function could not be built.")),
         Err(error) => Err(task(&format!("The build could not be started: {error}"))),
     }
+}
+
+/// A setting of cargo's by which no panic's place tells of this machine's folders: the zip is the same wherever it is built.
+fn nameless_folders() -> Result<String, Failure> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let home =
+        home.ok_or_else(|| task("Neither CARGO_HOME nor HOME says where cargo keeps its crates."))?;
+    let flag = format!("--remap-path-prefix={}=/cargo", home.display());
+    Ok(format!("build.rustflags=[{flag:?}]"))
 }
 
 fn check_arm64() -> Result<(), Failure> {

@@ -51,7 +51,8 @@ Exit codes:
 
 Examples:
   pixmill replay renditions/failed/cat.jpg.json --sources photos
-  pixmill replay s3://processed/failed/cat.jpg.json --sources s3://uploads --recipe recipe.toml --save report";
+  pixmill replay renditions/failed/cat.jpg.json --sources photos --save report
+  pixmill replay s3://processed/failed/cat.jpg.json --sources s3://uploads --recipe recipe.toml";
 
 /// What is known of the source that is tried, against the one that failed.
 enum Since {

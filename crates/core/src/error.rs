@@ -68,27 +68,31 @@ impl StoreError {
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = &self.key;
+        // A listing of everything has no name of its own.
+        let key = match self.key.as_str() {
+            "" => "the listing".to_owned(),
+            key => format!("{key:?}"),
+        };
         match self.kind {
-            StoreErrorKind::NotFound => write!(f, "{key:?} is not there")?,
-            StoreErrorKind::Denied => write!(f, "access to {key:?} was refused")?,
+            StoreErrorKind::NotFound => write!(f, "{key} is not there")?,
+            StoreErrorKind::Denied => write!(f, "access to {key} was refused")?,
             StoreErrorKind::TooLarge {
                 size: Some(size),
                 max,
             } => write!(
                 f,
-                "{key:?} holds {size} bytes, more than the limit of {max} bytes"
+                "{key} holds {size} bytes, more than the limit of {max} bytes"
             )?,
             StoreErrorKind::TooLarge { size: None, max } => {
-                write!(f, "{key:?} holds more than the limit of {max} bytes")?;
+                write!(f, "{key} holds more than the limit of {max} bytes")?;
             }
             StoreErrorKind::Conflict => {
-                write!(f, "{key:?} was changed by someone else meanwhile")?;
+                write!(f, "{key} was changed by someone else meanwhile")?;
             }
             StoreErrorKind::Unavailable => {
-                write!(f, "the store could not be reached for {key:?}")?;
+                write!(f, "the store could not be reached for {key}")?;
             }
-            StoreErrorKind::Other => write!(f, "the store failed on {key:?}")?,
+            StoreErrorKind::Other => write!(f, "the store failed on {key}")?,
         }
         match &self.source {
             Some(source) => write!(f, ": {source}"),
@@ -377,5 +381,20 @@ impl Error {
             Cause::Name(_) | Cause::Record(_) | Cause::FailedBefore { .. } => false,
             Cause::NewerWork | Cause::WorkerGone => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StoreError, StoreErrorKind};
+
+    #[test]
+    fn a_store_s_error_names_the_key_or_the_listing_of_everything() {
+        let words = |key: &str| StoreError::new(StoreErrorKind::Denied, key).to_string();
+        assert_eq!(
+            words("trip/cat.png"),
+            r#"access to "trip/cat.png" was refused"#
+        );
+        assert_eq!(words(""), "access to the listing was refused");
     }
 }

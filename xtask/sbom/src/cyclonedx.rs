@@ -8,7 +8,11 @@ use crate::linked::Component;
 /// The bill of `linked`, whose first is what it is all linked into.
 pub(crate) fn bill(linked: &[Component]) -> String {
     let mut components = linked.iter().map(component);
-    let whole = components.next();
+    // What Lambda starts, not what others link.
+    let whole = components.next().map(|mut whole| {
+        whole["type"] = json!("application");
+        whole
+    });
     let bill = json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -68,6 +72,8 @@ mod tests {
         assert_eq!(text, bill(&linked));
         let json: Json = serde_json::from_str(&text).expect("JSON");
         assert_eq!(json["metadata"]["component"]["name"], "ours");
+        assert_eq!(json["metadata"]["component"]["type"], "application");
+        assert_eq!(json["components"][0]["type"], "library");
         assert_eq!(json["components"][0]["purl"], "pkg:generic/libc-like@1.2.3");
         assert_eq!(json["components"][1]["hashes"][0]["content"], "ab");
         assert_eq!(json["components"][1]["licenses"][0]["expression"], "MIT");

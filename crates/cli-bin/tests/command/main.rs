@@ -864,6 +864,9 @@ fn every_subcommand_has_a_manual_page_and_help_that_ends_with_examples() {
         "watch",
         "inspect",
         "invoke",
+        "verify",
+        "replay",
+        "redrive",
         "recipe",
         "completions",
         "man",
@@ -881,6 +884,8 @@ fn every_subcommand_has_a_manual_page_and_help_that_ends_with_examples() {
             examples.lines().all(|line| line.starts_with("  ")),
             "{help}"
         );
+        // A line that doesn't fit is broken, and half a command is typed.
+        assert!(!examples.contains("\n  --"), "{help}");
     }
     assert!(pages.contains_key("pixmill.1") && pages.contains_key("pixmill-recipe-check.1"));
     assert!(stdout(&run(["man", "recipe", "check"])).contains("The recipe"));

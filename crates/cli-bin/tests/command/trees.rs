@@ -19,6 +19,7 @@ use pixmill::plan::{Action, Candidate, Item};
 use pixmill::ports::Listed;
 use pixmill::process::{Foreign, ProcessOptions, Processor};
 use pixmill_local::{FolderStore, Kind, walk};
+use pixmill_testkit::pictures::{Drawing, photo};
 use serde_json::Value;
 
 use super::{code, files, pixmill, stderr, stdout, temporary, times, without_privileges};
@@ -780,7 +781,7 @@ fn measured(command: &mut Command) -> (Vec<String>, i32, u64) {
     let (mut lines, mut most) = (Vec::new(), 0);
     for line in told.lines() {
         // The kernel keeps the most that there was: it is enough to look while something is still to be told.
-        if lines.len() % 50 == 0 {
+        if lines.len() < 50 || lines.len() % 50 == 0 {
             let text = fs::read_to_string(&status).unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
@@ -790,6 +791,48 @@ fn measured(command: &mut Command) -> (Vec<String>, i32, u64) {
     }
     let ended = child.wait().expect("the command ended");
     (lines, ended.code().expect("not killed"), most / 1024)
+}
+
+/// What is foretold of each picture is handed out of `--memory`, whatever `--jobs` says.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_largest_pictures_allowed_at_eight_jobs_stay_within_the_memory_that_they_were_given() {
+    let folder = temporary();
+    let (input, recipe) = (folder.path().join("in"), folder.path().join("recipe.toml"));
+    fs::create_dir(&input).expect("a folder");
+    let text = "version = 1\n[limits]\npixels = 6_000_000\n[[variant]]\nname = \"whole\"\nformat = \"png\"\n\
+                [[variant]]\nname = \"small\"\nformat = \"jpeg\"\nwidth = 300\n";
+    fs::write(&recipe, text).expect("a recipe");
+    let dearest = Drawing::new(3000, 2000, |x, y| {
+        let wave = |step: u32| u8::try_from((x * step + y) % 200).unwrap_or(0);
+        [wave(3), wave(1), wave(2), wave(5)]
+    });
+    let files = [
+        ("a.png", dearest.png()),
+        ("b.jpg", photo(3000, 2000).jpeg(85)),
+    ];
+    for number in 0..8 {
+        for (name, bytes) in &files {
+            fs::write(input.join(format!("{number}{name}")), bytes).expect("a file");
+        }
+    }
+    let run = |memory: &str| {
+        let out = folder.path().join(memory);
+        let mut command = converting(&input, &out, &recipe);
+        let (told, code, mib) = measured(command.args(["--jobs", "8", "--memory", memory]));
+        let last = told.last().expect("a summary");
+        let summary: Value = serde_json::from_str(last).expect("JSON");
+        assert_eq!(
+            (summary["summary"]["done"].as_u64(), code),
+            (Some(16), 0),
+            "{last}"
+        );
+        mib
+    };
+    let (held, free) = (run("192MiB"), run("4GiB"));
+    println!("16 pictures of 6 megapixels at 8 jobs: {held} MiB of 192, {free} of 4,096");
+    assert!(held <= 192, "{held} MiB");
+    assert!(free > 192, "{free} MiB: the limit wasn't what held them");
 }
 
 #[cfg(target_os = "linux")]
