@@ -309,9 +309,13 @@ pub(crate) struct Share {
     /// Pictures rendered at once [default: the number of cores]; between buckets, more may be on their way
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
-    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free]
+    /// Memory for pictures at work, such as 2GiB [default: three quarters of what is free, in the machine, the
+    /// container, or under `ulimit -v`]
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<ByteSize>,
+    /// Give a picture up that is not rendered within so long, and go on with the others [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) time_limit: Option<Duration>,
 }
 
 /// Which recipe: a file, one variant described on the spot, or the default.

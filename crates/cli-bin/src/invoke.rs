@@ -1,11 +1,9 @@
 //! `pixmill invoke`: the function's own handler, with folders in the place of buckets.
 
 use std::io::{self, Read, Write};
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use anyhow::{Context, bail};
 use pixmill::Recipe;
@@ -19,7 +17,8 @@ use pixmill_lambda::settings::LogLevel;
 use pixmill_local::FolderStore;
 use serde_json::Value;
 
-use crate::args::{Invoke, read_recipe};
+use crate::admission::Budget;
+use crate::args::{Invoke, Share, read_recipe};
 use crate::run::Ended;
 
 /// The largest event that Lambda takes, in bytes (6 MB, for a synchronous call), and some more for
@@ -48,21 +47,18 @@ pub(crate) async fn invoke(args: &Invoke) -> anyhow::Result<Ended> {
     let sources: Arc<dyn BlobStore> = Arc::new(sources);
     let output = FolderStore::open_lazily(&args.output)?;
     output.clean_leftovers().await?;
+    let budget = Budget::of(&Share::default(), 1);
     let options = ProcessOptions {
-        threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         foreign: Foreign::Refuse,
         removals: if args.remove {
             Removals::Delete
         } else {
             Removals::Keep
         },
-        ..ProcessOptions::default()
+        ..budget.options()
     };
-    let processor = Processor::new(sources.clone(), Arc::new(output), recipe)
-        .with_options(options)
-        .with_blocking(|work| {
-            tokio::task::spawn_blocking(work);
-        });
+    let processor = Processor::new(sources.clone(), Arc::new(output), recipe).with_options(options);
+    let processor = budget.turns().given_to(processor);
     let counter = Arc::new(Unwell::default());
     let handler = Handler {
         rules: Rules {

@@ -7,6 +7,7 @@ mod inputs;
 mod inspect;
 mod inventory;
 mod invoke;
+mod machine;
 mod place;
 mod prices;
 mod progress;
@@ -21,6 +22,7 @@ mod watch;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -37,6 +39,7 @@ pub(crate) const STOPPED: u8 = 130;
 
 fn main() -> ExitCode {
     pixmill_codecs::return_large_buffers();
+    machine::keep_within_limits();
     let cli = Cli::parse();
     quiet_fenced_panics();
     match carry_out(cli.command) {
@@ -54,14 +57,14 @@ fn main() -> ExitCode {
 
 fn carry_out(command: Command) -> anyhow::Result<Ended> {
     match command {
-        Command::Convert(args) => runtime()?.block_on(run::convert(&args)),
-        Command::Plan(args) => runtime()?.block_on(run::plan(&args)),
-        Command::Watch(args) => runtime()?.block_on(watch::watch(&args)),
+        Command::Convert(args) => to_its_end(run::convert(&args)),
+        Command::Plan(args) => to_its_end(run::plan(&args)),
+        Command::Watch(args) => to_its_end(watch::watch(&args)),
         Command::Inspect(args) => inspect::inspect(&args),
-        Command::Invoke(args) => runtime()?.block_on(invoke::invoke(&args)),
-        Command::Redrive(args) => runtime()?.block_on(redrive::redrive(&args)),
-        Command::Replay(args) => runtime()?.block_on(replay::replay(&args)),
-        Command::Verify(args) => runtime()?.block_on(verify::verify(&args)),
+        Command::Invoke(args) => to_its_end(invoke::invoke(&args)),
+        Command::Redrive(args) => to_its_end(redrive::redrive(&args)),
+        Command::Replay(args) => to_its_end(replay::replay(&args)),
+        Command::Verify(args) => to_its_end(verify::verify(&args)),
         Command::Recipe { command } => recipe(command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "pixmill", &mut io::stdout());
@@ -125,12 +128,19 @@ fn recipe(command: RecipeCommand) -> anyhow::Result<Ended> {
     Ok(Ended::Well)
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+/// How long what was dropped on the way out, such as a file half written beside its name, has to end by itself.
+const LEAVING: Duration = Duration::from_secs(5);
+
+fn to_its_end(work: impl Future<Output = anyhow::Result<Ended>>) -> anyhow::Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("the runtime can't be started")
+        .context("the runtime can't be started")?;
+    let ended = runtime.block_on(work);
+    // A thread that was left behind with its picture keeps nobody waiting.
+    runtime.shutdown_timeout(LEAVING);
+    ended
 }
 
 /// Decoders panic on hostile files; the engine fences that and names the file. What the hook would

@@ -24,11 +24,11 @@ use pixmill_lambda::select::Rules;
 use pixmill_lambda::settings::LogLevel;
 use serde_json::{Value, json};
 
-use crate::admission::{Admission, Turns};
+use crate::admission::{Admission, Budget};
 use crate::args::{RecipeChoice, Share};
 use crate::invoke::{Unwell, is_all_well};
 use crate::place::{Buckets, Place, told_of_output};
-use crate::run::{Budget, Ended, shown};
+use crate::run::{Ended, shown};
 
 /// So long nobody else sees a message that is looked at; then it comes back, whatever became of this process. For
 /// each that waits there is something on top, or the first would come back before the last was seen.
@@ -263,15 +263,13 @@ async fn here(
     }
     let budget = Budget::of(&args.share, usize::MAX);
     let options = ProcessOptions {
-        threads: budget.threads,
-        memory: Some(budget.memory),
         // In its bucket the function takes what it finds under its keys for its own.
         foreign: match output {
             Place::Bucket(_) if args.dead_letters.is_some() => Foreign::Replace,
             _ => Foreign::Refuse,
         },
         retry: true,
-        ..ProcessOptions::default()
+        ..budget.options()
     };
     let mut rules = Rules::default();
     if let Place::Bucket(address) = sources {
@@ -286,10 +284,8 @@ async fn here(
         buckets.sources(sources).await?,
         buckets.output(output, false).await?,
     );
-    let turns = Turns::of(budget.jobs);
-    let processor = Processor::new(sources.clone(), output, recipe)
-        .with_options(options)
-        .with_blocking(move |work| turns.run(work));
+    let processor = Processor::new(sources.clone(), output, recipe).with_options(options);
+    let processor = budget.turns().given_to(processor);
     let unwell = Arc::new(Unwell::default());
     let handler = Handler {
         rules,

@@ -12,15 +12,16 @@ use pixmill::key::{KeyTemplate, Names};
 use pixmill::manifest::{FAILURE_VERSION, FailureRecord};
 use pixmill::memory::MemoryStore;
 use pixmill::ports::{Blob, BlobStore, Condition, Head};
-use pixmill::process::{MAX_RECORD_BYTES, ProcessOptions, Processor};
+use pixmill::process::{MAX_RECORD_BYTES, Processor};
 use pixmill::render::engine;
 use pixmill::verify::other_engine;
 use pixmill_local::replace_file;
 use serde_json::{Value, json};
 
+use crate::admission::Budget;
 use crate::args::{RecipeChoice, Share};
 use crate::place::{Buckets, Place, told_of_input};
-use crate::run::{Budget, Ended, shown, shown_warning};
+use crate::run::{Ended, shown, shown_warning};
 
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_HELP)]
@@ -86,17 +87,10 @@ pub(crate) async fn replay(args: &Replay) -> anyhow::Result<Ended> {
     let sources = buckets.sources(&place).await?;
     let (since, tried) = find_source(&record, &place, sources, &buckets).await;
     let budget = Budget::of(&Share::default(), 1);
-    let options = ProcessOptions {
-        threads: budget.threads,
-        memory: Some(budget.memory),
-        ..ProcessOptions::default()
-    };
     // The output is never touched by an attempt.
     let processor = Processor::new(tried, Arc::new(MemoryStore::new()), recipe.clone())
-        .with_options(options)
-        .with_blocking(|work| {
-            tokio::task::spawn_blocking(work);
-        });
+        .with_options(budget.options());
+    let processor = budget.turns().given_to(processor);
     let mut saved = None;
     let now = match processor.attempt(&record.source).await {
         Ok(attempt) => {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,8 +29,8 @@ use pixmill_local::{ConsoleAlerts, FolderStore, PrometheusText};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::admission::{Admission, ON_THEIR_WAY, Turns};
-use crate::args::{Convert, Plan as PlanArgs, Share, Work};
+use crate::admission::{Admission, Budget, ON_THEIR_WAY};
+use crate::args::{Convert, Plan as PlanArgs, Work};
 use crate::estimate::{Estimate, estimate, process_seconds};
 use crate::inputs::{Inputs, collect};
 use crate::inventory;
@@ -45,41 +44,6 @@ pub(crate) enum Ended {
     Well,
     WithTrouble,
     Stopped,
-}
-
-/// The machine's share: how many pictures are rendered at once, how many threads each, how much memory in all.
-pub(crate) struct Budget {
-    pub(crate) jobs: usize,
-    pub(crate) threads: NonZeroUsize,
-    pub(crate) memory: u64,
-}
-
-impl Budget {
-    /// The share of so many pictures, within what was asked for.
-    pub(crate) fn of(share: &Share, pictures: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let jobs = share.jobs.map_or(cores, usize::from);
-        // Jobs times threads is the number of cores: fewer pictures than jobs get more threads each.
-        let busy = jobs.min(pictures).max(1);
-        let threads = NonZeroUsize::new(cores / busy).unwrap_or(NonZeroUsize::MIN);
-        let memory = share.memory.map_or_else(free_memory, |size| size.as_u64());
-        Self {
-            jobs,
-            threads,
-            memory,
-        }
-    }
-}
-
-/// Three quarters of what is free, in the machine or in the container, whichever is less.
-fn free_memory() -> u64 {
-    // Where the system does not say, a gibibyte is what most machines can spare.
-    let free = sysinfo::System::new().map_or(1 << 30, |mut system| {
-        system.refresh_memory();
-        let container = system.cgroup_limits().map(|limits| limits.free_memory);
-        system.available_memory().min(container.unwrap_or(u64::MAX))
-    });
-    (free / 4 * 3).max(64 << 20)
 }
 
 /// `pixmill plan`
@@ -149,19 +113,15 @@ fn processor(
     stop: Stop,
 ) -> Processor {
     let options = ProcessOptions {
-        threads: budget.threads,
         stop,
-        memory: Some(budget.memory),
         force: work.force,
         foreign: Foreign::Refuse,
         headers,
-        ..ProcessOptions::default()
+        ..budget.options()
     };
-    let turns = Turns::of(budget.jobs);
     // Each item brings its own source store.
-    Processor::new(output.clone(), output, recipe)
-        .with_options(options)
-        .with_blocking(move |work| turns.run(work))
+    let processor = Processor::new(output.clone(), output, recipe).with_options(options);
+    budget.turns().given_to(processor)
 }
 
 /// Writes the manifest of what would be created or updated.
@@ -199,12 +159,8 @@ fn print_plan(
     estimate: Option<&Estimate>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let largest = plan
-        .items
-        .iter()
-        .map(|item| item.memory_bytes)
-        .max()
-        .unwrap_or(0);
+    let made = plan.items.iter().filter(|item| item.action.renders());
+    let largest = made.map(|item| item.memory_bytes).max().unwrap_or(0);
     let counts = plan.counts();
     if args.work.json {
         for item in &plan.items {

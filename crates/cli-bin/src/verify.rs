@@ -11,15 +11,15 @@ use futures_util::{StreamExt, stream};
 use pixmill::error::Error;
 use pixmill::manifest::{FailureRecord, Manifest};
 use pixmill::ports::BlobStore;
-use pixmill::process::{ProcessOptions, Processor};
+use pixmill::process::Processor;
 use pixmill::verify::{Changed, Difference, Holdings, Kept, Verified};
 use serde_json::{Value, json};
 
-use crate::admission::{Admission, ON_THEIR_WAY, Turns};
+use crate::admission::{Admission, Budget, ON_THEIR_WAY};
 use crate::args::{RecipeChoice, Share};
 use crate::place::{Buckets, Place, told_of_output};
 use crate::progress::Progress;
-use crate::run::{Budget, Ended, shown};
+use crate::run::{Ended, shown};
 
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_HELP)]
@@ -93,15 +93,9 @@ pub(crate) async fn verify(args: &Verify) -> anyhow::Result<Ended> {
         );
     }
     let budget = Budget::of(&args.share, records.len());
-    let options = ProcessOptions {
-        threads: budget.threads,
-        memory: Some(budget.memory),
-        ..ProcessOptions::default()
-    };
-    let turns = Turns::of(budget.jobs);
-    processor = processor
-        .with_options(options)
-        .with_blocking(move |work| turns.run(work));
+    processor = budget
+        .turns()
+        .given_to(processor.with_options(budget.options()));
     let from_afar = [&output].into_iter().chain(&places);
     let from_afar = from_afar.into_iter().any(|p| matches!(p, Place::Bucket(_)));
     let at_once = budget.jobs + if from_afar { ON_THEIR_WAY } else { 0 };

@@ -30,13 +30,13 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Budget};
 use crate::args::Watch;
 use crate::inputs::{globs, not_utf8};
 use crate::place::{Buckets, Place, told_of_output};
 use crate::progress::Progress;
 use crate::run::{
-    Budget, Ended, Ran, admitted, deferred, made_now, milliseconds_since, outcome_line, shown,
+    Ended, Ran, admitted, deferred, made_now, milliseconds_since, outcome_line, shown,
     shown_warning, watch_for_signals,
 };
 use crate::watch::folder::{Folder, LIMIT_WORDS, LimitReached, Looked, Watches, key_of};
@@ -89,7 +89,6 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
         Arc::new(FolderStore::open(&folder.root)?.with_focus_points());
     let budget = Budget::of(&args.work.share, 1);
     let options = ProcessOptions {
-        memory: Some(budget.memory),
         foreign: Foreign::Refuse,
         removals: if args.remove {
             Removals::Delete
@@ -97,14 +96,12 @@ pub(crate) async fn watch(args: &Watch) -> anyhow::Result<Ended> {
             Removals::Keep
         },
         force: args.work.force,
-        ..ProcessOptions::default()
+        ..budget.options()
     };
     let plans_whole = recipe.check_for_events().is_err();
-    let processor = Processor::new(sources.clone(), store.clone(), recipe)
-        .with_options(options.clone())
-        .with_blocking(|work| {
-            tokio::task::spawn_blocking(work);
-        });
+    let processor =
+        Processor::new(sources.clone(), store.clone(), recipe).with_options(options.clone());
+    let processor = budget.turns().given_to(processor);
     // The second signal ends the process; the first one is this loop's to hear.
     tokio::spawn(watch_for_signals(Arc::default(), Arc::default()));
     let watching = Watching {

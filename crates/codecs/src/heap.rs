@@ -16,3 +16,16 @@ pub fn return_large_buffers() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
     }
 }
+
+/// Has all threads share one heap, for the rest of the process.
+///
+/// glibc gives threads heaps of their own, up to eight for each core, and sets 64 MiB of address space aside for each: under a
+/// limit on address space, nothing is left for pictures. Meant for programs, before they have threads; does nothing
+/// elsewhere than on Linux with glibc.
+pub fn use_one_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes two numbers, and locks what it changes. A refusal leaves all as it was.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}

@@ -16,7 +16,7 @@ pub mod webp;
 
 pub use buffer::zeroed;
 pub use error::Error;
-pub use heap::return_large_buffers;
+pub use heap::{return_large_buffers, use_one_heap};
 
 /// The C libraries that this build holds and their versions, in a fixed order.
 ///

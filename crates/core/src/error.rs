@@ -208,6 +208,14 @@ pub enum ImageError {
         /// Time left, in milliseconds.
         left_ms: u64,
     },
+    /// Rendering took longer than one picture may; what could not be stopped was left behind.
+    #[error(
+        "it was not rendered within {limit_ms} ms, which is all that one picture may take; allow more time, or look at the file before you try it again"
+    )]
+    TookTooLong {
+        /// What it was allowed, in milliseconds.
+        limit_ms: u64,
+    },
     /// The predicted memory is more than the caller has.
     #[error(
         "rendering would need about {needed} bytes of memory, {max} are allowed; raise the memory or lower `limits.pixels`"
@@ -232,7 +240,7 @@ impl ImageError {
             Self::Encode { .. } => "encode",
             Self::LossRefused { .. } => "loss-refused",
             Self::Stopped => "stopped",
-            Self::OutOfTime { .. } => "out-of-time",
+            Self::OutOfTime { .. } | Self::TookTooLong { .. } => "out-of-time",
             Self::OutOfMemory { .. } => "out-of-memory",
         }
     }
@@ -241,7 +249,10 @@ impl ImageError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Stopped | Self::OutOfTime { .. } | Self::OutOfMemory { .. }
+            Self::Stopped
+                | Self::OutOfTime { .. }
+                | Self::TookTooLong { .. }
+                | Self::OutOfMemory { .. }
         )
     }
 }

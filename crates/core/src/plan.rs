@@ -138,7 +138,8 @@ pub struct Item {
     pub action: Action,
     /// What its header says, where it was looked at.
     pub info: Option<Info>,
-    /// The predicted peak of memory for making it, in bytes; 0 where nothing is made.
+    /// The predicted peak of memory for making it, in bytes; of what its header refuses or could not be read of, what the
+    /// file alone takes. 0 where nothing is made, or no header was looked at.
     pub memory_bytes: u64,
 }
 
@@ -277,6 +278,7 @@ impl Processor {
             .flat_map(|orphan| orphan.renditions.iter().cloned())
             .collect();
         let overlaps = candidates.iter().any(|c| c.key_in_output.is_some());
+        let at_once = self.reads_at_once(&candidates);
         // What a record holds is let go as soon as it has decided, but for the keys that concern others too.
         let (mut ours, mut shared) = (orphaned.clone(), BTreeSet::new());
         let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
@@ -298,7 +300,7 @@ impl Processor {
                 };
                 Ok::<_, Error>((item, claimed))
             })
-            .buffered(CALLS_AT_ONCE);
+            .buffered(at_once);
         while let Some((item, claimed)) = decided.try_next().await? {
             items.push(item);
             for key in claimed {
@@ -322,7 +324,7 @@ impl Processor {
         if self.options.headers {
             let looks = futures_util::stream::iter(items.iter_mut())
                 .map(|item| self.look_at_header(item))
-                .buffer_unordered(CALLS_AT_ONCE);
+                .buffer_unordered(at_once);
             looks.collect::<()>().await;
         }
         refuse_collisions(&self.recipe, &mut items, fold_case);
@@ -555,6 +557,17 @@ impl Processor {
         }
     }
 
+    /// How many sources may be looked at beside each other. One that was touched is read whole, and so is one whose header
+    /// is at its end or nowhere: the largest of them must fit into memory so many times.
+    fn reads_at_once(&self, candidates: &[Candidate]) -> usize {
+        let sizes = candidates.iter().map(|candidate| candidate.listed.size);
+        let largest = sizes.max().unwrap_or(0).min(self.recipe.limits.input_bytes);
+        let memory = self.options.memory.unwrap_or(u64::MAX);
+        usize::try_from(memory / largest.max(1))
+            .unwrap_or(usize::MAX)
+            .clamp(1, CALLS_AT_ONCE)
+    }
+
     /// Reads the header of what would be made: what is refused by it is known before the run, and
     /// so is the memory that the rest will need.
     async fn look_at_header(&self, item: &mut Item) {
@@ -562,6 +575,8 @@ impl Processor {
             return;
         }
         let source = &item.candidate.listed;
+        // The run reads it also where its header is refused here: that leaves its failure record.
+        item.memory_bytes = source.size.min(self.recipe.limits.input_bytes);
         let sources = item.candidate.sources.as_ref();
         let limits = &self.recipe.limits;
         let probed = probe_source(sources, &source.key, source.size, limits.input_bytes).await;
@@ -584,6 +599,7 @@ impl Processor {
             }
             Err(_) if !item.candidate.named && !is_meant_as_picture(&source.key, sniffed) => {
                 item.action = Action::Skip(SkipReason::NotAPicture);
+                item.memory_bytes = 0;
             }
             Err(error) => item.action = Action::Refused(error),
         }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
@@ -61,6 +61,18 @@ pub type Work = Box<dyn FnOnce() + Send>;
 /// The caller's way of running such work somewhere else.
 pub type RunBlocking = Arc<dyn Fn(Work) + Send + Sync>;
 
+/// The caller's timer: what it gives is ready once so much time has passed.
+pub type Timer = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The most that work which was asked to stop is waited for before it is left behind.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long work that may take `limit` can keep its caller waiting: a stop is looked at between stages, variants and
+/// frames, and what is then still at work is left behind.
+pub fn given_up_after(limit: Duration) -> Duration {
+    limit.saturating_add(limit.min(PATIENCE))
+}
+
 /// What happens where something lies that no manifest of ours claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foreign {
@@ -88,6 +100,9 @@ pub struct ProcessOptions {
     pub threads: NonZeroUsize,
     /// When to stop.
     pub stop: Stop,
+    /// How long rendering one picture may take by the clock, from when its work begins: waiting for a turn does not
+    /// count. After that it has failed with [`ImageError::TookTooLong`]. None: as long as it takes.
+    pub time_limit: Option<Duration>,
     /// The most memory that one job may need, in bytes.
     pub memory: Option<u64>,
     /// How fast one thread is: see [`RenderOptions::speed`].
@@ -111,6 +126,7 @@ impl Default for ProcessOptions {
         Self {
             threads: NonZeroUsize::MIN,
             stop: Stop::default(),
+            time_limit: None,
             memory: None,
             speed: 1.0,
             force: false,
@@ -132,6 +148,7 @@ pub struct Processor {
     pub(crate) options: ProcessOptions,
     metrics: Arc<dyn MetricSink>,
     blocking: RunBlocking,
+    timer: Option<Timer>,
 }
 
 /// What one job remembers from one pass to the next.
@@ -242,6 +259,7 @@ impl Processor {
             options: ProcessOptions::default(),
             metrics: Arc::new(crate::memory::NoMetrics),
             blocking: Arc::new(|work| work()),
+            timer: None,
         }
     }
 
@@ -250,6 +268,19 @@ impl Processor {
     #[must_use]
     pub fn with_blocking(mut self, run: impl Fn(Work) + Send + Sync + 'static) -> Self {
         self.blocking = Arc::new(run);
+        self
+    }
+
+    /// Leaves work behind that is still going on some seconds after [`ProcessOptions::time_limit`] (see
+    /// [`given_up_after`]): no decoder can be interrupted, and what can't be must not keep its job waiting for ever. The
+    /// thread runs on to its own end, and nobody wants its result. With tokio:
+    /// `|time| Box::pin(tokio::time::sleep(time))`.
+    #[must_use]
+    pub fn with_timer(
+        mut self,
+        timer: impl Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        self.timer = Some(Arc::new(timer));
         self
     }
 
@@ -744,16 +775,11 @@ impl Processor {
             return Ok(Some(renditions.clone()));
         }
         let (bytes, recipe) = (source.bytes.clone(), self.recipe.clone());
-        let options = RenderOptions {
-            threads: self.options.threads,
-            stop: self.options.stop.clone(),
-            memory: self.options.memory,
-            speed: self.options.speed,
-        };
+        let render = self.rendering();
         let renditions = self
             .run(move || {
                 let todo: Vec<_> = todo.iter().collect();
-                render_variants(&bytes, &recipe, &todo, &options)
+                render(&bytes, &recipe, &todo)
             })
             .await??;
         for (stage, time) in &renditions.stages {
@@ -1227,19 +1253,68 @@ impl Processor {
         Ok(self.source_head(source).await?.is_none())
     }
 
+    /// [`render_variants`] by these options, for a thread of blocking work: the time that one picture may take counts
+    /// from the call.
+    pub(crate) fn rendering(
+        &self,
+    ) -> impl FnOnce(&[u8], &Recipe, &[&Variant]) -> Result<Renditions, Error> + Send + 'static
+    {
+        let mut options = RenderOptions {
+            threads: self.options.threads,
+            stop: self.options.stop.clone(),
+            memory: self.options.memory,
+            speed: self.options.speed,
+        };
+        let limit = self.options.time_limit;
+        move |bytes, recipe, variants| {
+            let end = limit.and_then(|limit| Instant::now().checked_add(limit));
+            if let Some(end) = end {
+                options.stop = options.stop.or_at(end);
+            }
+            let rendered = render_variants(bytes, recipe, variants, &options);
+            let is_over = end.is_some_and(|end| Instant::now() >= end);
+            rendered.map_err(|error| match (error.cause(), limit) {
+                (Cause::Image(ImageError::Stopped), Some(limit)) if is_over => {
+                    Error::new(error.stage(), took_too_long(limit))
+                }
+                _ => error,
+            })
+        }
+    }
+
     /// Runs `work` where the caller wants blocking work to run.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (send, receive) = oneshot::channel();
+        let (begin, begun) = oneshot::channel();
         (self.blocking)(Box::new(move || {
             // Nobody listens when the job was dropped: then the result is not wanted either.
+            let _ = begin.send(());
             let _ = send.send(work());
         }));
         let gone = |_| Error::new(Stage::Render, Cause::WorkerGone);
-        receive.await.map_err(gone)
+        let Some((limit, timer)) = self.options.time_limit.zip(self.timer.as_ref()) else {
+            return receive.await.map_err(gone);
+        };
+        let overdue = async {
+            if begun.await.is_err() {
+                // It was dropped before it began, which the other end tells.
+                std::future::pending::<()>().await;
+            }
+            timer(given_up_after(limit)).await;
+        };
+        match select(receive, pin!(overdue)).await {
+            Either::Left((done, _)) => done.map_err(gone),
+            Either::Right(_) => Err(Error::new(Stage::Render, took_too_long(limit))),
+        }
     }
+}
+
+fn took_too_long(limit: Duration) -> ImageError {
+    let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    ImageError::TookTooLong { limit_ms }
 }
 
 /// A set that is ready to be put in place.
@@ -1459,5 +1534,80 @@ pub(crate) async fn probe_source(
             }
             result => return Ok((sniff(&bytes), result)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::memory::MemoryStore;
+
+    fn at_work(limit: Option<Duration>) -> Processor {
+        let store = Arc::new(MemoryStore::new());
+        Processor::new(store.clone(), store, Recipe::default_recipe())
+            .with_options(ProcessOptions {
+                time_limit: limit,
+                ..ProcessOptions::default()
+            })
+            .with_blocking(|work| drop(thread::spawn(work)))
+    }
+
+    fn wait<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(work)
+    }
+
+    #[test]
+    fn work_that_never_ends_is_left_behind_and_its_job_fails_with_the_limit() {
+        let (end, hanging) = mpsc::channel::<()>();
+        let (tell, waited) = mpsc::channel();
+        let processor = at_work(Some(Duration::from_millis(7))).with_timer(move |time| {
+            tell.send(time).expect("the test listens");
+            Box::pin(std::future::ready(()))
+        });
+        let error = wait(processor.run(move || hanging.recv())).expect_err("its time is over");
+        assert!(
+            matches!(
+                error.cause(),
+                Cause::Image(ImageError::TookTooLong { limit_ms: 7 })
+            ),
+            "{error}"
+        );
+        assert_eq!((error.code(), error.is_transient()), ("out-of-time", true));
+        assert_eq!(waited.recv(), Ok(Duration::from_millis(14)));
+        // It is still at work, and ends when it can: nobody minds.
+        end.send(()).expect("it hangs still");
+    }
+
+    #[test]
+    fn work_that_waits_for_its_turn_has_not_begun_and_loses_no_time() {
+        let (tell, waiting) = mpsc::channel();
+        let processor = at_work(Some(Duration::ZERO))
+            .with_blocking(move |work| tell.send(work).expect("the test listens"))
+            .with_timer(|_| Box::pin(std::future::ready(())));
+        let mut done = pin!(processor.run(|| 7));
+        wait(async {
+            assert!(futures_util::poll!(&mut done).is_pending());
+            waiting.recv().expect("it was handed over")();
+            assert_eq!(done.await.expect("it was done at once"), 7);
+        });
+        // What is thrown away before its turn says so.
+        let thrown_away = at_work(Some(Duration::ZERO))
+            .with_blocking(drop)
+            .with_timer(|_| Box::pin(std::future::ready(())));
+        let error = wait(thrown_away.run(|| ())).expect_err("nobody did it");
+        assert_eq!(error.code(), "worker-gone");
+    }
+
+    #[test]
+    fn however_long_the_limit_no_clock_overflows() {
+        assert_eq!(given_up_after(Duration::MAX), Duration::MAX);
+        let processor = at_work(Some(Duration::MAX));
+        let recipe = Recipe::default_recipe();
+        let error = processor.rendering()(b"no picture", &recipe, &[]).expect_err("it is none");
+        assert_eq!(error.code(), "unsupported");
     }
 }

@@ -16,9 +16,7 @@ use crate::manifest::{
 use crate::ports::Head;
 use crate::process::{Memory, Processor, Source, fetch_part, probe_source};
 use crate::recipe::{Recipe, Variant};
-use crate::render::{
-    RENDER_REVISION, RenderOptions, RenditionResult, Renditions, engine, predict, render_variants,
-};
+use crate::render::{RENDER_REVISION, RenditionResult, Renditions, engine, predict};
 
 /// How often a set is looked at that keeps being replaced meanwhile.
 const LOOKS: u32 = 3;
@@ -392,15 +390,10 @@ impl Processor {
         other_engine: bool,
         verified: &mut Verified,
     ) {
-        let options = RenderOptions {
-            threads: self.options.threads,
-            stop: self.options.stop.clone(),
-            memory: self.options.memory,
-            speed: self.options.speed,
-        };
+        let render = self.rendering();
         let work = move || {
             let variants: Vec<_> = same.iter().map(|(variant, _)| variant).collect();
-            let rendered = render_variants(&source.bytes, &recipe, &variants, &options)?;
+            let rendered = render(&source.bytes, &recipe, &variants)?;
             let results = rendered.renditions.into_iter().map(|r| match r.result {
                 RenditionResult::Made(made) => Again::Made(sha256(&made.bytes)),
                 RenditionResult::Skipped(why) => Again::LeftOut(why),

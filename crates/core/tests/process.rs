@@ -267,6 +267,30 @@ fn a_source_that_there_is_no_time_for_fails_before_it_is_decoded_and_writes_noth
 }
 
 #[test]
+fn a_picture_that_takes_longer_than_one_may_fails_with_the_limit_and_is_made_by_the_next_job() {
+    let world = World::new();
+    world.sources.inner().insert("a.png", photo(800, 800).png());
+    // Told to be so fast that nothing is refused beforehand.
+    let hurried = ProcessOptions {
+        time_limit: Some(Duration::from_millis(1)),
+        speed: 1e9,
+        ..ProcessOptions::default()
+    };
+    let outcome = world.process_with(&Job::new("a.png"), hurried);
+    let error = outcome.error().expect("a failure");
+    assert_eq!((outcome.word(), error.code()), ("failed", "out-of-time"));
+    let words = error.to_string();
+    assert!(words.contains("within 1 ms"), "{words}");
+    assert_eq!(world.output.inner().writes(), 0);
+    let patient = ProcessOptions {
+        time_limit: Some(Duration::from_hours(1)),
+        ..ProcessOptions::default()
+    };
+    let outcome = world.process_with(&Job::new("a.png"), patient);
+    assert_eq!(outcome.word(), "done", "{outcome:?}");
+}
+
+#[test]
 fn a_job_that_runs_out_of_time_fails_at_the_stage_that_it_had_reached() {
     let stages = [
         (&["get", "a.png"], Stage::Fetch),
