@@ -2,8 +2,6 @@
 //! looks at what a person would see: exit code, standard output, and files.
 
 #[cfg(unix)]
-mod bombs;
-#[cfg(unix)]
 mod faults;
 #[cfg(unix)]
 mod trees;
