@@ -566,6 +566,13 @@ fn odd_but_whole(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
         let bytes = inserted(whole, place.start, b"stray\xFF\x00");
         odd.push((format!("stray bytes before marker {marker:02x}"), bytes));
     }
+    // Such as the rest of a segment whose length is wrong. Once a scan has begun it would be damage.
+    let all = segments(whole);
+    let header = all.iter().position(|(marker, _)| *marker == 0xDA);
+    for (marker, place) in &all[1..=header.unwrap()] {
+        let bytes = inserted(whole, place.start, b"stray\xFF\xD0and\xFF\xD7more");
+        odd.push((format!("restart markers before marker {marker:02x}"), bytes));
+    }
     let mut version = whole.to_vec();
     version[11] = 2;
     odd.push(("JFIF 2".to_owned(), version));

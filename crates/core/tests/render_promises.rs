@@ -681,12 +681,16 @@ fn a_broken_profile_is_told_and_the_picture_is_taken_for_srgb() {
     }
 }
 
-/// A TIFF of 32 x 32 RGB pixels in tiles of 16 x 16, each color in tiles of its own.
-fn tiled_planes() -> Vec<u8> {
-    let tiles = 12_u32;
+/// The drawing as a TIFF in tiles of 16 x 16, each color in tiles of its own, with this many bytes a sample.
+fn tiled_planes(drawing: &Drawing, bytes: usize) -> Vec<u8> {
+    let across = drawing.width.div_ceil(16);
+    let down = drawing.height.div_ceil(16);
+    let tiles = across * down * 3;
+    let tile_bytes = u32::try_from(256 * bytes).expect("a few");
+    let bits = u16::try_from(8 * bytes).expect("a few");
     let entries: [(u16, u16, u32, u32); 12] = [
-        (256, 4, 1, 32),
-        (257, 4, 1, 32),
+        (256, 4, 1, drawing.width),
+        (257, 4, 1, drawing.height),
         (258, 3, 3, 158),
         (259, 3, 1, 1),
         (262, 3, 1, 2),
@@ -706,33 +710,40 @@ fn tiled_planes() -> Vec<u8> {
         file.extend(value.to_le_bytes());
     }
     file.extend([0; 4]);
-    file.extend([8, 0, 8, 0, 8, 0]);
+    (0..3).for_each(|_| file.extend(bits.to_le_bytes()));
     let pixels = 164 + tiles * 8 + 6;
     for tile in 0..tiles {
-        file.extend((pixels + tile * 256).to_le_bytes());
+        file.extend((pixels + tile * tile_bytes).to_le_bytes());
     }
     for _ in 0..tiles {
-        file.extend(256_u32.to_le_bytes());
+        file.extend(tile_bytes.to_le_bytes());
     }
     file.extend([1, 0, 1, 0, 1, 0]);
-    for tile in 0..tiles {
-        file.extend([RED[tile as usize / 4]; 256]);
+    for plane in 0..3 {
+        for (top, left) in (0..down).flat_map(|y| (0..across).map(move |x| (y * 16, x * 16))) {
+            for (y, x) in (top..top + 16).flat_map(|y| (left..left + 16).map(move |x| (y, x))) {
+                // Below and beside the picture is what must not be seen.
+                let inside = x < drawing.width && y < drawing.height;
+                let sample = if inside { drawing.at(x, y)[plane] } else { 0xEE };
+                file.extend([sample; 4].iter().take(bytes));
+            }
+        }
     }
     file
 }
 
 #[test]
-fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_or_refused_and_never_ends_the_process() {
-    match render(&tiled_planes(), &recipe(PLAIN)) {
-        Ok(all) => assert_eq!(
-            decoded(&made(&all, "png").bytes),
-            Drawing::new(32, 32, |_, _| RED)
-        ),
-        Err(error) => {
-            assert!(matches!(
-                error.code(),
-                "unsupported" | "corrupt" | "decoder-panic"
-            ));
+fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_whatever_of_its_tiles_is_beside_the_picture() {
+    for (width, height) in [(32, 32), (40, 27), (5, 3), (16, 17), (33, 16)] {
+        let drawing = photo(width, height);
+        for bytes in [1, 2, 4] {
+            let all = render(&tiled_planes(&drawing, bytes), &recipe(PLAIN));
+            let all = all.unwrap_or_else(|e| panic!("{width} x {height} of {bytes}: {e}"));
+            assert_eq!(
+                decoded(&made(&all, "png").bytes),
+                drawing,
+                "{width} x {height} of {bytes}"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use turbojpeg_sys as tj;
 
 use super::handle::Handle;
 use super::markers;
-use super::message::{Failure, Warning};
+use super::message::{self, Failure, Warning};
 use super::read::read as read_plain;
 use super::{ColorSpace, Layout, Scale, Subsampling};
 use crate::{Error, buffer};
@@ -290,6 +290,12 @@ fn read_header(bytes: &[u8], on_warning: OnWarning) -> Result<(Handle, Header), 
     }
     match handle.read_header(bytes) {
         Err(Failure::Warning(_)) if on_warning == OnWarning::GoOn => {}
+        // No scan has begun, so a restart marker among stray bytes is one of them.
+        Err(Failure::Warning(Warning::Damaging(damage, text))) => {
+            let stray = message::stray_bytes(&text);
+            let warning = stray.unwrap_or(Warning::Damaging(damage, text));
+            return Err(Failure::Warning(warning));
+        }
         result => result?,
     }
     let header = describe(&handle).map_err(Failure::Fatal)?;

@@ -98,7 +98,7 @@ fn warning(text: &str) -> Option<Warning> {
 }
 
 /// Reads "Corrupt JPEG data: 3 extraneous bytes before marker 0xd9".
-fn stray_bytes(text: &str) -> Option<Warning> {
+pub(super) fn stray_bytes(text: &str) -> Option<Warning> {
     let rest = text.strip_prefix("Corrupt JPEG data: ")?;
     let (count, marker) = rest.split_once(" extraneous bytes before marker 0x")?;
     Some(Warning::StrayBytes {

@@ -3,7 +3,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits};
+use tiff::decoder::{BufferLayoutPreference, ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
@@ -17,6 +17,8 @@ const TAG_BYTES: usize = 16 << 20;
 const XMP: Tag = Tag::Unknown(700);
 const JPEG_COMPRESSION: u16 = 7;
 const ASSOCIATED_ALPHA: u16 = 1;
+/// A value of the tag `PlanarConfiguration`: one plane after the other.
+const IN_PLANES: u16 = 2;
 /// Values of the tag `PhotometricInterpretation`.
 const BLACK_IS_ZERO: usize = 1;
 const PALETTE: usize = 3;
@@ -96,6 +98,10 @@ pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageErr
     limits.intermediate_buffer_size = needed + (64 << 20);
     limits.ifd_value_size = TAG_BYTES;
     decoder = decoder.with_limits(limits);
+    if is_in_planes_of_tiles(&mut decoder, &kind) {
+        let samples = planes_of_tiles(&mut decoder, &kind, size)?;
+        return finish(interleaved(&samples, &kind, size)?, &kind, size);
+    }
     let mut raw = DecodingResult::U8(Vec::new());
     let planes = decoder
         .read_image_to_buffer(&mut raw)
@@ -108,6 +114,45 @@ pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageErr
         samples
     };
     finish(samples, &kind, size)
+}
+
+fn is_in_planes_of_tiles(decoder: &mut Source<'_>, kind: &Kind) -> bool {
+    let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration);
+    let is_planar = matches!(planes, Ok(Some(IN_PLANES)));
+    kind.samples > 1 && is_planar && decoder.get_chunk_type() == ChunkType::Tile
+}
+
+/// The samples, one plane after the other, put together tile by tile.
+///
+/// The decoder's own way takes the tiles of all planes for those of one, and panics at the last row of the second
+/// (image-rs/image-tiff, issue 403, in `tiff` 0.11.3). Tile by tile it hands out what is below the picture too.
+fn planes_of_tiles(
+    decoder: &mut Source<'_>,
+    kind: &Kind,
+    (width, height): (u32, u32),
+) -> Result<Vec<u8>, ImageError> {
+    let (tile_width, tile_height) = decoder.chunk_dimensions();
+    let (across, down) = (width.div_ceil(tile_width), height.div_ceil(tile_height));
+    let bytes = kind.sample_bytes();
+    let (row, plane) = (width as usize * bytes, width as usize * height as usize * bytes);
+    let mut samples = zeroed((plane * kind.samples) as u64)?;
+    let mut number = 0;
+    for plane in samples.chunks_exact_mut(plane) {
+        for top in (0..down).map(|y| y * tile_height) {
+            for left in (0..across).map(|x| x * tile_width) {
+                let tile = decoder.read_chunk(number).map_err(|e| refusal(&e))?;
+                number += 1;
+                let tile = converted(tile, kind)?;
+                let wide = tile_width.min(width - left) as usize * bytes;
+                let rows = plane[top as usize * row..].chunks_exact_mut(row);
+                let rows = rows.take(tile_height.min(height - top) as usize);
+                for (to, from) in rows.zip(tile.chunks_exact(wide)) {
+                    to[left as usize * bytes..][..wide].copy_from_slice(from);
+                }
+            }
+        }
+    }
+    Ok(samples)
 }
 
 fn open(bytes: &[u8], mut limits: Limits) -> Result<Source<'_>, ImageError> {
@@ -258,6 +303,20 @@ fn to_bytes(
             let row = planes.row_stride.map_or(v.len(), std::num::NonZero::get);
             return unpacked(&v, row, kind.bits, (width, height));
         }
+        raw => converted(raw, kind)?,
+    };
+    let expected = byte_len((width, height), Layout::Gray) * kind.bytes_per_pixel() as u64;
+    if samples.len() as u64 != expected {
+        return Err(ImageError::Corrupt {
+            detail: format!("{} bytes of pixels and not {expected}", samples.len()),
+        });
+    }
+    Ok(samples)
+}
+
+/// Samples of 8 bits or more as the kind's layout has them.
+fn converted(raw: DecodingResult, kind: &Kind) -> Result<Vec<u8>, ImageError> {
+    Ok(match raw {
         DecodingResult::U8(v) => v,
         DecodingResult::U16(v) => kind.stored(v.into_iter()),
         DecodingResult::U32(v) => {
@@ -276,14 +335,7 @@ fn to_bytes(
             .map(|v| u8::try_from(from_float(*v, 255.0)).unwrap_or(255))
             .collect(),
         _ => return Err(unsupported("samples are signed, or of an unusual size")),
-    };
-    let expected = byte_len((width, height), Layout::Gray) * kind.bytes_per_pixel() as u64;
-    if samples.len() as u64 != expected {
-        return Err(ImageError::Corrupt {
-            detail: format!("{} bytes of pixels and not {expected}", samples.len()),
-        });
-    }
-    Ok(samples)
+    })
 }
 
 /// Gray samples of 1, 2 or 4 bits, each row beginning at a byte, spread to 8 bits.
