@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
 /// Never part of what is shipped, so nothing that is shipped may need them.
 const BESIDE_THE_HOUSE: &[&str] = &[
     "pixmill-bench",
+    "pixmill-properties",
     "pixmill-sbom",
     "pixmill-sweep",
     "pixmill-testkit",
@@ -33,6 +34,7 @@ const BESIDE_THE_HOUSE: &[&str] = &[
 /// Nobody outside this repository can need them, so neither are their dependencies brought in.
 const NEVER_SHIPPED: &[&str] = &[
     "pixmill-bench",
+    "pixmill-properties",
     "pixmill-sbom",
     "pixmill-sweep",
     "pixmill-tests",

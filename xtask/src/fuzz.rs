@@ -58,7 +58,8 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     }
     let corpus = Path::new("fuzz/corpus");
     let mut seeds = cargo();
-    seeds.args(["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
+    // With the features of all of it, for the reason that `machine::build` gives.
+    seeds.args(["run", "--quiet", "--workspace", "--all-features"]);
     seeds.args(["--example", "seeds", "--"]).arg(corpus);
     must_work(&mut seeds, "the seeds could not be written")?;
     for target in wish.targets {

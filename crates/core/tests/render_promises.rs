@@ -681,63 +681,15 @@ fn a_broken_profile_is_told_and_the_picture_is_taken_for_srgb() {
     }
 }
 
-/// The drawing as a TIFF in tiles of 16 x 16, each color in tiles of its own, with this many bytes a sample.
-fn tiled_planes(drawing: &Drawing, bytes: usize) -> Vec<u8> {
-    let across = drawing.width.div_ceil(16);
-    let down = drawing.height.div_ceil(16);
-    let tiles = across * down * 3;
-    let tile_bytes = u32::try_from(256 * bytes).expect("a few");
-    let bits = u16::try_from(8 * bytes).expect("a few");
-    let entries: [(u16, u16, u32, u32); 12] = [
-        (256, 4, 1, drawing.width),
-        (257, 4, 1, drawing.height),
-        (258, 3, 3, 158),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2),
-        (277, 3, 1, 3),
-        (284, 3, 1, 2),
-        (322, 4, 1, 16),
-        (323, 4, 1, 16),
-        (324, 4, tiles, 164),
-        (325, 4, tiles, 164 + tiles * 4),
-        (339, 3, 3, 164 + tiles * 8),
-    ];
-    let mut file = b"II*\0\x08\0\0\0\x0C\0".to_vec();
-    for (tag, kind, count, value) in entries {
-        file.extend(tag.to_le_bytes());
-        file.extend(kind.to_le_bytes());
-        file.extend(count.to_le_bytes());
-        file.extend(value.to_le_bytes());
-    }
-    file.extend([0; 4]);
-    (0..3).for_each(|_| file.extend(bits.to_le_bytes()));
-    let pixels = 164 + tiles * 8 + 6;
-    for tile in 0..tiles {
-        file.extend((pixels + tile * tile_bytes).to_le_bytes());
-    }
-    for _ in 0..tiles {
-        file.extend(tile_bytes.to_le_bytes());
-    }
-    file.extend([1, 0, 1, 0, 1, 0]);
-    for plane in 0..3 {
-        for (top, left) in (0..down).flat_map(|y| (0..across).map(move |x| (y * 16, x * 16))) {
-            for (y, x) in (top..top + 16).flat_map(|y| (left..left + 16).map(move |x| (y, x))) {
-                // Below and beside the picture is what must not be seen.
-                let inside = x < drawing.width && y < drawing.height;
-                let sample = if inside { drawing.at(x, y)[plane] } else { 0xEE };
-                file.extend([sample; 4].iter().take(bytes));
-            }
-        }
-    }
-    file
-}
-
 #[test]
 fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_whatever_of_its_tiles_is_beside_the_picture() {
     for (width, height) in [(32, 32), (40, 27), (5, 3), (16, 17), (33, 16)] {
         let drawing = photo(width, height);
         for bytes in [1, 2, 4] {
-            let all = render(&tiled_planes(&drawing, bytes), &recipe(PLAIN));
+            let all = render(
+                &pictures::tiff_in_planes_of_tiles(&drawing, bytes),
+                &recipe(PLAIN),
+            );
             let all = all.unwrap_or_else(|e| panic!("{width} x {height} of {bytes}: {e}"));
             assert_eq!(
                 decoded(&made(&all, "png").bytes),

@@ -1,5 +1,6 @@
 //! What Pixmill's own tests share, and what an embedder may hold an adapter of their own against.
 
+pub mod damage;
 pub mod faulty_store;
 pub mod films;
 pub mod gated_store;

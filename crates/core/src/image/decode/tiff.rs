@@ -134,7 +134,10 @@ fn planes_of_tiles(
     let (tile_width, tile_height) = decoder.chunk_dimensions();
     let (across, down) = (width.div_ceil(tile_width), height.div_ceil(tile_height));
     let bytes = kind.sample_bytes();
-    let (row, plane) = (width as usize * bytes, width as usize * height as usize * bytes);
+    let (row, plane) = (
+        width as usize * bytes,
+        width as usize * height as usize * bytes,
+    );
     let mut samples = zeroed((plane * kind.samples) as u64)?;
     let mut number = 0;
     for plane in samples.chunks_exact_mut(plane) {

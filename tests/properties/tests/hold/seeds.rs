@@ -1,9 +1,8 @@
-//! Writes the seeds: `cargo run --manifest-path fuzz/Cargo.toml --example seeds -- FOLDER` gives FOLDER a folder for each
-//! target. Pictures are drawn in code and small: libFuzzer is quickest where a file has a few hundred bytes.
+//! What everything begins with, for each target: drawn in code and small, because libFuzzer is quickest where a file has a few
+//! hundred bytes.
 
-use std::env;
 use std::fs;
-use std::io::{self, Cursor};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,35 +15,25 @@ use pixmill_testkit::films::{self, After, Piece};
 use pixmill_testkit::names::awkward;
 use pixmill_testkit::pictures::{self, Drawing, Png, fading, fields, photo};
 
-fn main() -> io::Result<()> {
-    let folder = env::args_os()
-        .nth(1)
-        .ok_or_else(|| io::Error::other("Which folder?"))?;
-    let folder = Path::new(&folder);
+/// Every target with its seeds.
+pub(crate) fn all() -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut all = Vec::new();
     let mut every_picture = Vec::new();
     for (format, files) in pictures() {
-        write(&folder.join(format!("decode-{format}")), &files)?;
-        every_picture.extend(files);
+        every_picture.extend(files.clone());
+        all.push((format!("decode-{format}"), files));
     }
-    write(&folder.join("probe"), &every_picture)?;
     let for_recipes = (0..4_u8).flat_map(|recipe| {
         let with_recipe = move |file: &Vec<u8>| [&[recipe], &file[..]].concat();
         every_picture.iter().map(with_recipe).collect::<Vec<_>>()
     });
-    write(&folder.join("render"), &for_recipes.collect::<Vec<_>>())?;
-    write(&folder.join("recipe"), &recipes())?;
-    write(&folder.join("event"), &events()?)?;
-    write(&folder.join("key"), &keys())?;
-    write(&folder.join("manifest"), &records())
-}
-
-fn write(folder: &Path, files: &[Vec<u8>]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    for (number, file) in files.iter().enumerate() {
-        fs::write(folder.join(format!("seed-{number:03}")), file)?;
-    }
-    println!("{}: {} seeds", folder.display(), files.len());
-    Ok(())
+    all.push(("render".to_owned(), for_recipes.collect()));
+    all.push(("probe".to_owned(), every_picture));
+    all.push(("recipe".to_owned(), recipes()));
+    all.push(("event".to_owned(), events()));
+    all.push(("key".to_owned(), keys()));
+    all.push(("manifest".to_owned(), records()));
+    all
 }
 
 fn pictures() -> Vec<(&'static str, Vec<Vec<u8>>)> {
@@ -95,6 +84,8 @@ fn pictures() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let tiffs = vec![
         pictures::tiff(&[fields(8, 6)]),
         pictures::tiff(&[fields(8, 6), photo(5, 5)]),
+        pictures::tiff_in_planes_of_tiles(&fields(20, 18), 1),
+        pictures::tiff_in_planes_of_tiles(&photo(17, 5), 2),
         b"MM\0*\0\0\0\x08\0\0\0\0\0\0".to_vec(),
     ];
     vec![
@@ -193,7 +184,7 @@ fn icon_of_bmp() -> Vec<u8> {
 
 fn recipes() -> Vec<Vec<u8>> {
     let mut files = vec![Recipe::default_recipe().to_toml().into_bytes()];
-    files.push(include_bytes!("../../recipe.toml").to_vec());
+    files.push(include_bytes!("../../../../recipe.toml").to_vec());
     files.extend(
         [
             "version = 1\n[[variant]]\nname = \"a\"\nformat = \"webp\"\nwidths = [1, 20]\n",
@@ -206,14 +197,15 @@ fn recipes() -> Vec<Vec<u8>> {
 }
 
 /// The saved events of the function's own tests.
-fn events() -> io::Result<Vec<Vec<u8>>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/lambda-bin/tests/events");
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        paths.push(entry?.path());
-    }
+fn events() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/lambda-bin/tests/events");
+    let entries = fs::read_dir(folder).expect("the events are there");
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("an event").path())
+        .collect();
     paths.sort();
-    paths.into_iter().map(fs::read).collect()
+    let files = paths.into_iter().map(fs::read);
+    files.map(|file| file.expect("an event")).collect()
 }
 
 fn keys() -> Vec<Vec<u8>> {
