@@ -240,6 +240,9 @@ fn write<'a>(path: &Path, pieces: impl Iterator<Item = &'a [u8]>) {
     file.flush().expect("there is room");
 }
 
+/// Writes a bomb to that file.
+type Writing<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn files_that_ask_for_much_get_little() {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08".to_vec();
@@ -254,7 +257,6 @@ fn files_that_ask_for_much_get_little() {
             fs::write(path, png_with(kind, &chunk)).expect("a file");
         }
     };
-    type Writing<'a> = &'a dyn Fn(&Path);
     let bombs: [(&str, Writing<'_>, u64, &str); 12] = [
         // In the order of the memory that each may have; the last two are of 60 MiB themselves.
         ("huge.png", &is(png_header(25_500)), 32, "rejected"),

@@ -1288,10 +1288,10 @@ impl Processor {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (send, receive) = oneshot::channel();
-        let (begin, begun) = oneshot::channel();
+        let (started, has_started) = oneshot::channel();
         (self.blocking)(Box::new(move || {
             // Nobody listens when the job was dropped: then the result is not wanted either.
-            let _ = begin.send(());
+            let _ = started.send(());
             let _ = send.send(work());
         }));
         let gone = |_| Error::new(Stage::Render, Cause::WorkerGone);
@@ -1299,7 +1299,7 @@ impl Processor {
             return receive.await.map_err(gone);
         };
         let overdue = async {
-            if begun.await.is_err() {
+            if has_started.await.is_err() {
                 // It was dropped before it began, which the other end tells.
                 std::future::pending::<()>().await;
             }

@@ -22,7 +22,9 @@ fn try_out(target: &str, holds: impl Fn(&[u8])) {
     let all: BTreeMap<_, _> = seeds::all().into_iter().collect();
     let seeds = &all[target];
     assert!(!seeds.is_empty());
-    seeds.iter().for_each(|seed| holds(seed));
+    for seed in seeds {
+        holds(seed);
+    }
     let mut dice = Dice::new(0x5EED);
     for round in 0..rounds() {
         let mut bytes = seeds[dice.roll(seeds.len())].clone();
