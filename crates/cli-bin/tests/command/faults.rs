@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use pixmill_testkit::pictures::{Drawing, photo};
+
 use super::{
     Desk, Lines, code, convert, copy, is_complete, made, pixmill, stderr, temporary, times,
     without_privileges,
@@ -318,6 +320,67 @@ fn whatever_lies_in_a_folder_is_named_once_and_nothing_is_waited_for() {
     let entries = fs::read_dir(folder.path()).expect("a folder");
     let names: BTreeSet<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(names, BTreeSet::from(["in".into(), "out".into()]));
+}
+
+/// glibc and the kernel count address space; elsewhere the limit is not kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn under_a_limit_on_address_space_a_picture_too_large_for_it_fails_by_name_and_the_others_are_done()
+{
+    let desk = Desk::with_cats(3);
+    let large = Drawing::new(8000, 4000, |x, _| [x.to_le_bytes()[0], 0, 0]);
+    fs::write(desk.input.join("large.png"), large.png()).expect("a file");
+    let under = |kib: &str, out: &str| {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -v \"$0\"; exec \"$@\"", kib])
+            .arg(env!("CARGO_BIN_EXE_pixmill"))
+            .arg("convert")
+            .arg(&desk.input)
+            .arg("-o")
+            .arg(desk.folder.path().join(out))
+            // As many threads as ever: each would set address space aside.
+            .args(["--json", "--jobs", "8", "--recipe", &desk.recipe])
+            .stdin(Stdio::null())
+            .output()
+            .expect("a shell");
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{kib} KiB: {}\n{}",
+            output.status,
+            stderr(&output)
+        );
+        Lines::of(&output)
+    };
+    let little = under("200000", "little");
+    assert_eq!((little.count("done"), little.count("failed")), (3, 1));
+    let line = &little.sources["large.png"];
+    assert_eq!(line["code"], "out-of-memory", "{line}");
+    let enough = under("600000", "enough");
+    assert_eq!((enough.count("done"), enough.count("failed")), (4, 0));
+}
+
+#[test]
+fn a_picture_that_would_take_longer_than_one_may_fails_by_name_and_the_others_are_done() {
+    let folder = temporary();
+    let input = folder.path().join("in");
+    fs::create_dir(&input).expect("a folder");
+    fs::write(input.join("large.jpg"), photo(3000, 2000).jpeg(80)).expect("a file");
+    fs::write(input.join("small.jpg"), photo(16, 16).jpeg(80)).expect("a file");
+    let recipe = folder.path().join("recipe.toml");
+    let text = "version = 1\n[[variant]]\nname = \"dear\"\nformat = \"avif\"\neffort = \"best\"\n";
+    fs::write(&recipe, text).expect("a recipe");
+    let recipe = recipe.to_str().expect("UTF-8");
+    let out = folder.path().join("out");
+    // Half a minute is foretold for the large one.
+    let (code, lines) = convert(&input, &out, &["--time-limit", "5", "--recipe", recipe]);
+    assert_eq!((code, lines.outcome("small.jpg")), (1, "done"));
+    let line = &lines.sources["large.jpg"];
+    assert_eq!(
+        (&line["outcome"], &line["code"]),
+        (&"failed".into(), &"out-of-time".into()),
+        "{line}"
+    );
+    assert!(!out.join("large.jpg").exists(), "nothing is written of it");
 }
 
 /// Runs the command under strace, which lets calls of the system fail as `inject` says. None where this machine
