@@ -329,7 +329,7 @@ fn under_a_limit_on_address_space_a_picture_too_large_for_it_fails_by_name_and_t
 {
     let desk = Desk::with_cats(3);
     let large = Drawing::new(8000, 4000, |x, _| [x.to_le_bytes()[0], 0, 0]);
-    fs::write(desk.input.join("large.png"), large.png()).expect("a file");
+    fs::write(desk.input.join("large.jpg"), large.jpeg(60)).expect("a file");
     let under = |kib: &str, out: &str| {
         let output = Command::new("sh")
             .args(["-c", "ulimit -v \"$0\"; exec \"$@\"", kib])
@@ -351,9 +351,9 @@ fn under_a_limit_on_address_space_a_picture_too_large_for_it_fails_by_name_and_t
         );
         Lines::of(&output)
     };
-    let little = under("200000", "little");
+    let little = under("170000", "little");
     assert_eq!((little.count("done"), little.count("failed")), (3, 1));
-    let line = &little.sources["large.png"];
+    let line = &little.sources["large.jpg"];
     assert_eq!(line["code"], "out-of-memory", "{line}");
     let enough = under("600000", "enough");
     assert_eq!((enough.count("done"), enough.count("failed")), (4, 0));
