@@ -57,11 +57,9 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
         return Err(Failure::Task(how.to_owned()));
     }
     let corpus = Path::new("fuzz/corpus");
-    let mut seeds = cargo();
-    // With the features of all of it, for the reason that `machine::build` gives.
-    seeds.args(["run", "--quiet", "--workspace", "--all-features"]);
-    seeds.args(["--example", "seeds", "--"]).arg(corpus);
-    must_work(&mut seeds, "the seeds could not be written")?;
+    machine::build(&["--example", "seeds"])?;
+    let mut seeds = Command::new(machine::built("examples/seeds")?);
+    must_work(seeds.arg(corpus), "the seeds could not be written")?;
     for target in wish.targets {
         eprintln!("\n{target}, {} s", wish.seconds);
         must_work(&mut run(target, wish.seconds, corpus), target)?;

@@ -43,7 +43,7 @@ impl Budget {
         Self {
             jobs,
             threads,
-            memory: memory.unwrap_or_else(|| machine::memory_to_spare(busy)),
+            memory: memory.unwrap_or_else(|| machine::memory_to_spare(busy + cores)),
             time_limit: share.time_limit.unwrap_or(TIME_LIMIT),
         }
     }

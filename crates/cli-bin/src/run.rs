@@ -749,10 +749,9 @@ impl<'a> Report<'a> {
                         made.0, ran.milliseconds
                     ));
                 }
-                for variant in &deferred {
-                    let name = format!("{name} ({variant})");
+                for (variant, why) in &deferred {
                     self.progress.say(&format!(
-                        "put off {name}: there was not enough memory for it; try again with more --memory or fewer --jobs"
+                        "put off {name} ({variant}): {why}; try again with more --memory, fewer --jobs or a higher --time-limit"
                     ));
                 }
                 if self.args.verbose {
@@ -868,7 +867,7 @@ impl<'a> Report<'a> {
             if self.deferred > 0 {
                 writeln!(
                     out,
-                    "{} renditions were put off for want of memory",
+                    "{} renditions were put off for want of memory or time",
                     self.deferred
                 )?;
             }
@@ -888,14 +887,15 @@ pub(crate) fn made_now(outcome: &Outcome) -> (u64, u64) {
     new.fold((0, 0), |made, new| (made.0 + 1, made.1 + new.bytes))
 }
 
-/// The variants of a finished job that were put off.
-pub(crate) fn deferred(outcome: &Outcome) -> Vec<&str> {
+/// The variants of a finished job that were put off, and why.
+pub(crate) fn deferred(outcome: &Outcome) -> Vec<(&str, &str)> {
     let Outcome::Done(done) = outcome else {
         return Vec::new();
     };
     let variants = done.manifest.variants.iter();
-    let deferred = variants.filter(|variant| variant.deferred.is_some());
-    deferred.map(|variant| variant.name.as_str()).collect()
+    variants
+        .filter_map(|variant| Some((variant.name.as_str(), variant.deferred.as_deref()?)))
+        .collect()
 }
 
 pub(crate) fn shown_warning(warning: &Warning) -> String {

@@ -19,7 +19,7 @@ use anyhow::bail;
 use bytesize::ByteSize;
 use futures_util::future::{Either, select};
 use globset::GlobSet;
-use pixmill::error::{Cause, Error, Stage, StoreError, StoreErrorKind};
+use pixmill::error::{Cause, Error, ImageError, Stage, StoreError, StoreErrorKind};
 use pixmill::job::Job;
 use pixmill::outcome::{Counts, Outcome, SkipReason};
 use pixmill::plan::{Candidate, Item, Plan};
@@ -477,8 +477,16 @@ impl Watching<'_> {
     }
 
     fn take(&mut self, finished: &Finished) -> io::Result<()> {
-        let failed = matches!(finished.ran.outcome, Outcome::Failed(_));
-        self.settling.ended(&finished.key, failed, Instant::now());
+        // What was left behind once would be left behind again, and each time a thread more would be at it: it waits for
+        // another file of that name.
+        let comes_again = match &finished.ran.outcome {
+            Outcome::Failed(error) => {
+                !matches!(error.cause(), Cause::Image(ImageError::TookTooLong { .. }))
+            }
+            _ => false,
+        };
+        self.settling
+            .ended(&finished.key, comes_again, Instant::now());
         let verbose = self.args.verbose;
         let at_start = self.start.is_some();
         if let Some(counts) = &mut self.start {
@@ -514,10 +522,10 @@ impl Watching<'_> {
                     out,
                     "done {name}: {renditions} renditions, {size}, {milliseconds} ms"
                 )?;
-                for variant in deferred(outcome) {
+                for (variant, why) in deferred(outcome) {
                     writeln!(
                         out,
-                        "put off {name} ({variant}): there was not enough memory for it; start again with more --memory or fewer --jobs"
+                        "put off {name} ({variant}): {why}; start again with more --memory, fewer --jobs or a higher --time-limit"
                     )?;
                 }
                 if verbose {

@@ -292,13 +292,13 @@ fn files_that_ask_for_much_get_little() {
         (
             "exif.jpg",
             &|path| write_jpeg_with_exif(path, 960, &exif),
-            96,
+            128,
             "done",
         ),
         (
             "exif.png",
             &|path| write_png_with_exif(path, 960, &exif),
-            96,
+            128,
             "rejected",
         ),
     ];

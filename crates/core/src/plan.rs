@@ -9,6 +9,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use futures_util::lock::Mutex;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
@@ -19,7 +20,8 @@ use crate::manifest::{FailureRecord, Manifest, State};
 use crate::outcome::SkipReason;
 use crate::ports::{BlobStore, Etag, Listed};
 use crate::process::{
-    CALLS_AT_ONCE, Foreign, Processor, foreign_file, known_failure, probe_source, still_fails,
+    CALLS_AT_ONCE, Foreign, Processor, SMALL_READ, foreign_file, known_failure, probe_source,
+    still_fails,
 };
 use crate::recipe::{FocusPoint, Recipe};
 use crate::render::{RENDER_REVISION, admissible, predict};
@@ -278,13 +280,14 @@ impl Processor {
             .flat_map(|orphan| orphan.renditions.iter().cloned())
             .collect();
         let overlaps = candidates.iter().any(|c| c.key_in_output.is_some());
-        let at_once = self.reads_at_once(&candidates);
+        let whole = self.whole_reads(&candidates);
+        let whole = whole.as_ref();
         // What a record holds is let go as soon as it has decided, but for the keys that concern others too.
         let (mut ours, mut shared) = (orphaned.clone(), BTreeSet::new());
         let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
         let mut decided = futures_util::stream::iter(candidates)
             .map(async |candidate| {
-                let found = self.survey(&candidate, listing).await?;
+                let found = self.survey(&candidate, listing, whole).await?;
                 let action = self.decide(&candidate.listed, &found, listing);
                 let mut claimed = Vec::new();
                 if let Some(Ok(manifest)) = &found.manifest {
@@ -300,7 +303,7 @@ impl Processor {
                 };
                 Ok::<_, Error>((item, claimed))
             })
-            .buffered(at_once);
+            .buffered(CALLS_AT_ONCE);
         while let Some((item, claimed)) = decided.try_next().await? {
             items.push(item);
             for key in claimed {
@@ -323,8 +326,8 @@ impl Processor {
         }
         if self.options.headers {
             let looks = futures_util::stream::iter(items.iter_mut())
-                .map(|item| self.look_at_header(item))
-                .buffer_unordered(at_once);
+                .map(|item| self.look_at_header(item, whole))
+                .buffer_unordered(CALLS_AT_ONCE);
             looks.collect::<()>().await;
         }
         refuse_collisions(&self.recipe, &mut items, fold_case);
@@ -366,7 +369,12 @@ impl Processor {
         Ok(lines.collect())
     }
 
-    async fn survey(&self, candidate: &Candidate, listing: &Listing) -> Result<Found, Error> {
+    async fn survey(
+        &self,
+        candidate: &Candidate,
+        listing: &Listing,
+        whole: Option<&Mutex<()>>,
+    ) -> Result<Found, Error> {
         let source = &candidate.listed;
         let mut found = Found::default();
         let manifest_key = self.recipe.output.manifest_key(&source.key);
@@ -388,7 +396,8 @@ impl Processor {
             && manifest.source.bytes == source.size
             && !is_same_object(manifest, source)
         {
-            found.same_content = self.has_content(candidate, &manifest.source.sha256).await?;
+            let sha256 = &manifest.source.sha256;
+            found.same_content = self.has_content(candidate, sha256, whole).await?;
         }
         if let Some(Ok(_)) = &found.manifest
             && self.recipe.takes_focus_points()
@@ -405,8 +414,17 @@ impl Processor {
         Ok(fetched.map(|fetched| fetched.bytes))
     }
 
-    async fn has_content(&self, candidate: &Candidate, sha256: &str) -> Result<bool, Error> {
+    async fn has_content(
+        &self,
+        candidate: &Candidate,
+        sha256: &str,
+        whole: Option<&Mutex<()>>,
+    ) -> Result<bool, Error> {
         let limit = self.recipe.limits.input_bytes;
+        let _alone = match whole.filter(|_| candidate.listed.size > SMALL_READ) {
+            Some(whole) => Some(whole.lock().await),
+            None => None,
+        };
         match candidate
             .sources
             .get(&candidate.listed.key, limit, None)
@@ -557,20 +575,20 @@ impl Processor {
         }
     }
 
-    /// How many sources may be looked at beside each other. One that was touched is read whole, and so is one whose header
-    /// is at its end or nowhere: the largest of them must fit into memory so many times.
-    fn reads_at_once(&self, candidates: &[Candidate]) -> usize {
+    /// Where sources that have to be read whole, or nearly so, could take more memory than there is, if many of them were read
+    /// at once: they take turns by this. One that was touched is read whole, and so is one whose header is at its
+    /// end or nowhere.
+    fn whole_reads(&self, candidates: &[Candidate]) -> Option<Mutex<()>> {
         let sizes = candidates.iter().map(|candidate| candidate.listed.size);
         let largest = sizes.max().unwrap_or(0).min(self.recipe.limits.input_bytes);
-        let memory = self.options.memory.unwrap_or(u64::MAX);
-        usize::try_from(memory / largest.max(1))
-            .unwrap_or(usize::MAX)
-            .clamp(1, CALLS_AT_ONCE)
+        let at_worst = largest.saturating_mul(CALLS_AT_ONCE as u64);
+        let is_scarce = self.options.memory.is_some_and(|memory| memory < at_worst);
+        is_scarce.then(Mutex::default)
     }
 
     /// Reads the header of what would be made: what is refused by it is known before the run, and
     /// so is the memory that the rest will need.
-    async fn look_at_header(&self, item: &mut Item) {
+    async fn look_at_header(&self, item: &mut Item, whole: Option<&Mutex<()>>) {
         if !item.action.renders() {
             return;
         }
@@ -579,7 +597,8 @@ impl Processor {
         item.memory_bytes = source.size.min(self.recipe.limits.input_bytes);
         let sources = item.candidate.sources.as_ref();
         let limits = &self.recipe.limits;
-        let probed = probe_source(sources, &source.key, source.size, limits.input_bytes).await;
+        let (key, size) = (&source.key, source.size);
+        let probed = probe_source(sources, key, size, limits.input_bytes, whole).await;
         let (sniffed, info) = match probed {
             Ok(probed) => probed,
             Err(error) => {
@@ -765,6 +784,7 @@ fn refuse_collisions(recipe: &Recipe, items: &mut [Item], fold_case: bool) {
             let words =
                 format!("{words}; rename one, or use an output.key with the whole {{path}} in it");
             item.action = Action::Collision(Error::new(Stage::Plan, Cause::Name(words)));
+            item.memory_bytes = 0;
         }
     }
 }
@@ -795,6 +815,7 @@ fn refuse_overwriting_inputs(recipe: &Recipe, items: &mut [Item], fold_case: boo
                 "{input:?} is an input and is never overwritten; choose another output folder or another output.key"
             );
             item.action = Action::Refused(Error::new(Stage::Plan, Cause::Name(words)));
+            item.memory_bytes = 0;
         }
     }
 }

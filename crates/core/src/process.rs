@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, Either, join_all, select};
+use futures_util::lock::Mutex;
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
@@ -51,6 +52,9 @@ const MAX_RESTARTS: u32 = 16;
 
 /// The largest manifest or failure record that is read, in bytes.
 pub const MAX_RECORD_BYTES: u64 = 4 << 20;
+
+/// So many bytes of a source are little, however many are read at once.
+pub(crate) const SMALL_READ: u64 = 1 << 20;
 
 /// How many small calls to a store (records, listings, headers) a survey keeps under way at once.
 pub(crate) const CALLS_AT_ONCE: usize = 16;
@@ -1514,16 +1518,23 @@ pub(crate) async fn fetch_part(
     })
 }
 
-/// What a source is and what its header says, reading no more of it than needed. Fails only
-/// where the store does.
+/// What a source is and what its header says, reading no more of it than needed. Where there is a lock, it is taken for
+/// what is read beyond [`SMALL_READ`]. Fails only where the store does.
 pub(crate) async fn probe_source(
     sources: &dyn BlobStore,
     key: &str,
     size: u64,
     max_bytes: u64,
+    whole: Option<&Mutex<()>>,
 ) -> Result<(Sniffed, Result<Info, Error>), Error> {
     let mut length = 64 << 10;
+    let mut alone = None;
     loop {
+        if let (Some(whole), None) = (whole, &alone)
+            && length.min(size) > SMALL_READ
+        {
+            alone = Some(whole.lock().await);
+        }
         let range = (length < size).then_some(0..length);
         let limit = if range.is_some() { length } else { max_bytes };
         let Fetched { bytes, .. } = fetch_part(sources, key, limit, range.clone()).await?;

@@ -195,7 +195,7 @@ impl Processor {
     /// The memory that one try at a source of so many bytes will need, in bytes, told from its header.
     pub async fn memory_to_render(&self, source: &str, bytes: u64) -> u64 {
         let sources = self.sources.as_ref();
-        match probe_source(sources, source, bytes, bytes).await {
+        match probe_source(sources, source, bytes, bytes, None).await {
             Ok((_, Ok(info))) => {
                 let threads = self.options.threads.get();
                 predict(&info, bytes, &self.recipe, threads).memory_bytes

@@ -273,7 +273,7 @@ fn a_picture_that_takes_longer_than_one_may_fails_with_the_limit_and_is_made_by_
     // Told to be so fast that nothing is refused beforehand.
     let hurried = ProcessOptions {
         time_limit: Some(Duration::from_millis(1)),
-        speed: 1e9,
+        speed: f64::INFINITY,
         ..ProcessOptions::default()
     };
     let outcome = world.process_with(&Job::new("a.png"), hurried);

@@ -683,21 +683,39 @@ fn a_broken_profile_is_told_and_the_picture_is_taken_for_srgb() {
 
 #[test]
 fn a_tiff_in_tiles_and_planes_is_shown_as_it_is_whatever_of_its_tiles_is_beside_the_picture() {
-    for (width, height) in [(32, 32), (40, 27), (5, 3), (16, 17), (33, 16)] {
+    for (width, height, side) in [
+        (32, 32, 16),
+        (40, 27, 16),
+        (5, 3, 16),
+        (16, 17, 16),
+        (33, 16, 16),
+        (60, 4, 512),
+    ] {
         let drawing = photo(width, height);
         for bytes in [1, 2, 4] {
-            let all = render(
-                &pictures::tiff_in_planes_of_tiles(&drawing, bytes),
-                &recipe(PLAIN),
-            );
-            let all = all.unwrap_or_else(|e| panic!("{width} x {height} of {bytes}: {e}"));
-            assert_eq!(
-                decoded(&made(&all, "png").bytes),
-                drawing,
-                "{width} x {height} of {bytes}"
-            );
+            let what = format!("{width} x {height} in tiles of {side}, {bytes} bytes a sample");
+            let file = pictures::tiff_in_planes_of_tiles(&drawing, bytes, side);
+            let all = render(&file, &recipe(PLAIN)).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(decoded(&made(&all, "png").bytes), drawing, "{what}");
         }
     }
+}
+
+#[test]
+fn a_tiff_whose_tiles_are_far_larger_than_its_picture_is_refused_before_they_are_unpacked() {
+    let mut file = pictures::tiff_in_planes_of_tiles(&photo(20, 18), 1, 16);
+    // The length of a tile is the ninth field of twelve bytes, behind ten of the file and of the directory.
+    let length = 10 + 8 * 12 + 8;
+    assert_eq!(file[length..length + 4], [16, 0, 0, 0]);
+    file[length..length + 4].copy_from_slice(&4_000_000_u32.to_le_bytes());
+    // As many tiles as there are then.
+    for count in [9, 10] {
+        let at = 10 + count * 12 + 4;
+        file[at..at + 4].copy_from_slice(&6_u32.to_le_bytes());
+    }
+    let (stage, error) = refused(&file, &recipe(PLAIN));
+    assert_eq!((stage, error.code()), (Stage::Probe, "corrupt"), "{error}");
+    assert!(error.to_string().contains("16 x 4000000"), "{error}");
 }
 
 #[test]

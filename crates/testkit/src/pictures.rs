@@ -228,16 +228,16 @@ pub fn gif(frames: &[Drawing]) -> Vec<u8> {
     out
 }
 
-/// The drawing as a TIFF in tiles of 16 x 16, each color in tiles of its own, with this many bytes a sample.
+/// The drawing as a TIFF in square tiles of `side` pixels, each color in tiles of its own, with this many bytes a sample.
 ///
 /// # Panics
 ///
 /// Never, of a drawing with three samples a pixel.
-pub fn tiff_in_planes_of_tiles(drawing: &Drawing, bytes: usize) -> Vec<u8> {
-    let across = drawing.width.div_ceil(16);
-    let down = drawing.height.div_ceil(16);
+pub fn tiff_in_planes_of_tiles(drawing: &Drawing, bytes: usize, side: u32) -> Vec<u8> {
+    let across = drawing.width.div_ceil(side);
+    let down = drawing.height.div_ceil(side);
     let tiles = across * down * 3;
-    let tile_bytes = u32::try_from(256 * bytes).expect("a few");
+    let tile_bytes = side * side * u32::try_from(bytes).expect("a few");
     let bits = u16::try_from(8 * bytes).expect("a few");
     let entries: [(u16, u16, u32, u32); 12] = [
         (256, 4, 1, drawing.width),
@@ -247,8 +247,8 @@ pub fn tiff_in_planes_of_tiles(drawing: &Drawing, bytes: usize) -> Vec<u8> {
         (262, 3, 1, 2),
         (277, 3, 1, 3),
         (284, 3, 1, 2),
-        (322, 4, 1, 16),
-        (323, 4, 1, 16),
+        (322, 4, 1, side),
+        (323, 4, 1, side),
         (324, 4, tiles, 164),
         (325, 4, tiles, 164 + tiles * 4),
         (339, 3, 3, 164 + tiles * 8),
@@ -271,8 +271,8 @@ pub fn tiff_in_planes_of_tiles(drawing: &Drawing, bytes: usize) -> Vec<u8> {
     }
     file.extend([1, 0, 1, 0, 1, 0]);
     for plane in 0..3 {
-        for (top, left) in (0..down).flat_map(|y| (0..across).map(move |x| (y * 16, x * 16))) {
-            for (y, x) in (top..top + 16).flat_map(|y| (left..left + 16).map(move |x| (y, x))) {
+        for (top, left) in (0..down).flat_map(|y| (0..across).map(move |x| (y * side, x * side))) {
+            for (y, x) in (top..top + side).flat_map(|y| (left..left + side).map(move |x| (y, x))) {
                 // Below and beside the picture is what must not be seen.
                 let inside = x < drawing.width && y < drawing.height;
                 let sample = if inside {

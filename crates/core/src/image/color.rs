@@ -5,7 +5,8 @@
 //! converted by `(255 - ink) * (255 - black) / 255`. What a PNG says in other chunks than `iCCP`
 //! comes here as a profile too (`decode/png.rs`).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use moxcms::{
     ColorProfile, DataColorSpace, Layout as Order, ProfileText, RenderingIntent,
@@ -390,24 +391,24 @@ fn convert_pieces<C: FnMut(&mut [u8])>(
 ) {
     let piece = PIECE * picture.layout.bytes_per_pixel();
     let share = picture.data.len().div_ceil(piece).div_ceil(threads.max(1)) * piece;
-    let work = |band: &mut [u8]| {
-        let mut convert = converter();
-        for pixels in band.chunks_mut(piece) {
-            convert(pixels);
+    let bands = Mutex::new(picture.data.chunks_mut(share.max(1)));
+    let work = || {
+        loop {
+            let band = bands.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(band) = band else { break };
+            let mut convert = converter();
+            for pixels in band.chunks_mut(piece) {
+                convert(pixels);
+            }
         }
     };
-    let mut bands = picture.data.chunks_mut(share.max(1));
-    let first = bands.next();
-    std::thread::scope(|scope| {
-        let mut handles = Vec::new();
-        for band in bands {
-            handles.push(scope.spawn(|| work(band)));
-        }
-        if let Some(band) = first {
-            work(band);
-        }
-        for handle in handles {
-            if let Err(panic) = handle.join() {
+    thread::scope(|scope| {
+        // Where the system has no thread for it, the others do its part.
+        let helpers = (1..threads).map(|_| thread::Builder::new().spawn_scoped(scope, work));
+        let helpers: Vec<_> = helpers.filter_map(Result::ok).collect();
+        work();
+        for helper in helpers {
+            if let Err(panic) = helper.join() {
                 std::panic::resume_unwind(panic);
             }
         }

@@ -84,8 +84,8 @@ fn pictures() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let tiffs = vec![
         pictures::tiff(&[fields(8, 6)]),
         pictures::tiff(&[fields(8, 6), photo(5, 5)]),
-        pictures::tiff_in_planes_of_tiles(&fields(20, 18), 1),
-        pictures::tiff_in_planes_of_tiles(&photo(17, 5), 2),
+        pictures::tiff_in_planes_of_tiles(&fields(20, 18), 1, 16),
+        pictures::tiff_in_planes_of_tiles(&photo(17, 5), 2, 16),
         b"MM\0*\0\0\0\x08\0\0\0\0\0\0".to_vec(),
     ];
     vec![

@@ -17,6 +17,8 @@ const TAG_BYTES: usize = 16 << 20;
 const XMP: Tag = Tag::Unknown(700);
 const JPEG_COMPRESSION: u16 = 7;
 const ASSOCIATED_ALPHA: u16 = 1;
+/// Pixels by which a tile may be larger than its picture: one of 4,096 x 4,096 holds any small one.
+const LARGEST_TILE: u64 = 4096 * 4096;
 /// A value of the tag `PlanarConfiguration`: one plane after the other.
 const IN_PLANES: u16 = 2;
 /// Values of the tag `PhotometricInterpretation`.
@@ -47,6 +49,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         .flatten();
     let pixels = u64::from(width) * u64::from(height);
     let stored = pixels * kind.samples as u64 * u64::from(kind.bits.div_ceil(8));
+    let tile = tile_of_planes(&mut decoder, &kind)?;
     Ok(Header {
         width,
         height,
@@ -67,7 +70,12 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         // Every TIFF is a set of tags.
         has_metadata: true,
         lossy: kind.luma_and_differences,
-        decode_memory: (if kind.is_ready() { 0 } else { stored })
+        // Planes are put together beside the picture, and a tile of them beside both.
+        decode_memory: (if kind.is_ready() && tile.is_none() {
+            0
+        } else {
+            stored
+        }) + tile.unwrap_or(0)
             + stored.min(16 << 20)
             + (1 << 20),
         channels: u8::try_from(kind.layout.channels()).unwrap_or(4),
@@ -94,11 +102,13 @@ pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageErr
     // Enough for every honest file of this size, whose header has been held against the limits.
     let needed = size.0 as usize * size.1 as usize * kind.samples * 4;
     let mut limits = Limits::default();
-    limits.decoding_buffer_size = needed + (1 << 20);
+    let tile = tile_of_planes(&mut decoder, &kind)?;
+    let tile_bytes = usize::try_from(tile.unwrap_or(0)).unwrap_or(usize::MAX);
+    limits.decoding_buffer_size = needed.max(tile_bytes) + (1 << 20);
     limits.intermediate_buffer_size = needed + (64 << 20);
     limits.ifd_value_size = TAG_BYTES;
     decoder = decoder.with_limits(limits);
-    if is_in_planes_of_tiles(&mut decoder, &kind) {
+    if tile.is_some() {
         let samples = planes_of_tiles(&mut decoder, &kind, size)?;
         return finish(interleaved(&samples, &kind, size)?, &kind, size);
     }
@@ -116,10 +126,24 @@ pub(super) fn decode(bytes: &[u8], keep_depth: bool) -> Result<Picture, ImageErr
     finish(samples, &kind, size)
 }
 
-fn is_in_planes_of_tiles(decoder: &mut Source<'_>, kind: &Kind) -> bool {
+/// The bytes of a tile once decoded, where each sample has tiles of its own. Fails where such a tile is far larger than
+/// the picture: it would be unpacked all the same.
+fn tile_of_planes(decoder: &mut Source<'_>, kind: &Kind) -> Result<Option<u64>, ImageError> {
     let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration);
     let is_planar = matches!(planes, Ok(Some(IN_PLANES)));
-    kind.samples > 1 && is_planar && decoder.get_chunk_type() == ChunkType::Tile
+    if kind.samples < 2 || !is_planar || decoder.get_chunk_type() != ChunkType::Tile {
+        return Ok(None);
+    }
+    let (width, height) = decoder.dimensions().map_err(|e| refusal(&e))?;
+    let (tile_width, tile_height) = decoder.chunk_dimensions();
+    // What is beside the picture is left out, and what is below it is not.
+    let pixels = u64::from(width.min(tile_width)) * u64::from(tile_height);
+    if pixels > u64::from(width) * u64::from(height) + LARGEST_TILE {
+        return Err(ImageError::Corrupt {
+            detail: format!("it has tiles of {tile_width} x {tile_height} pixels"),
+        });
+    }
+    Ok(Some(pixels * u64::from(kind.bits.div_ceil(8))))
 }
 
 /// The samples, one plane after the other, put together tile by tile.
