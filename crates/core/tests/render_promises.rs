@@ -719,6 +719,22 @@ fn a_tiff_whose_tiles_are_far_larger_than_its_picture_is_refused_before_they_are
 }
 
 #[test]
+fn a_tiff_that_claims_as_many_pixels_as_numbers_can_say_is_refused_as_too_large() {
+    let mut file = pictures::tiff_in_planes_of_tiles(&photo(16, 16), 1, 16);
+    // Width, height, and the same for a tile: fields of twelve bytes behind ten.
+    for field in [0, 1, 7, 8] {
+        let value = 10 + field * 12 + 8;
+        file[value..value + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    }
+    let (stage, error) = refused(&file, &recipe(PLAIN));
+    assert_eq!(
+        (stage, error.code()),
+        (Stage::Probe, "too-large"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_loss_that_the_recipe_is_strict_about_is_a_rejection_that_says_which() {
     let strict = |loss: &str, rest: &str| {
         recipe(&format!(

@@ -48,8 +48,15 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         .ok()
         .flatten();
     let pixels = u64::from(width) * u64::from(height);
-    let stored = pixels * kind.samples as u64 * u64::from(kind.bits.div_ceil(8));
+    // A header can claim so many pixels that their bytes overflow.
+    let stored = pixels.saturating_mul(kind.samples as u64 * u64::from(kind.bits.div_ceil(8)));
     let tile = tile_of_planes(&mut decoder, &kind)?;
+    // Planes are put together beside the picture, and a tile of them beside both.
+    let beside = if kind.is_ready() && tile.is_none() {
+        0
+    } else {
+        stored
+    };
     Ok(Header {
         width,
         height,
@@ -70,14 +77,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, ImageError> {
         // Every TIFF is a set of tags.
         has_metadata: true,
         lossy: kind.luma_and_differences,
-        // Planes are put together beside the picture, and a tile of them beside both.
-        decode_memory: (if kind.is_ready() && tile.is_none() {
-            0
-        } else {
-            stored
-        }) + tile.unwrap_or(0)
-            + stored.min(16 << 20)
-            + (1 << 20),
+        decode_memory: beside
+            .saturating_add(tile.unwrap_or(0))
+            .saturating_add(stored.min(16 << 20) + (1 << 20)),
         channels: u8::try_from(kind.layout.channels()).unwrap_or(4),
     })
 }
@@ -138,12 +140,13 @@ fn tile_of_planes(decoder: &mut Source<'_>, kind: &Kind) -> Result<Option<u64>, 
     let (tile_width, tile_height) = decoder.chunk_dimensions();
     // What is beside the picture is left out, and what is below it is not.
     let pixels = u64::from(width.min(tile_width)) * u64::from(tile_height);
-    if pixels > u64::from(width) * u64::from(height) + LARGEST_TILE {
+    if pixels > (u64::from(width) * u64::from(height)).saturating_add(LARGEST_TILE) {
         return Err(ImageError::Corrupt {
             detail: format!("it has tiles of {tile_width} x {tile_height} pixels"),
         });
     }
-    Ok(Some(pixels * u64::from(kind.bits.div_ceil(8))))
+    let bytes = u64::from(kind.bits.div_ceil(8));
+    Ok(Some(pixels.saturating_mul(bytes)))
 }
 
 /// The samples, one plane after the other, put together tile by tile.
