@@ -1,9 +1,12 @@
 //! Cropping, resampling (Lanczos with three lobes) and padding: always from the source's own pixels.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, MulDiv, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{Image, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4, U16, U16x2, U16x3, U16x4};
+use fast_image_resize::{
+    FilterType, MulDiv, PixelTrait, PixelType, ResizeAlg, ResizeOptions, Resizer,
+};
 
-use super::geometry::Placement;
+use super::geometry::{Crop, Placement};
 use super::picture::{Layout, Picture, deepened};
 use crate::error::ImageError;
 use crate::recipe::Color;
@@ -54,26 +57,40 @@ pub(crate) fn draw(
 }
 
 fn resampled(source: &Picture, placement: &Placement) -> Result<Picture, ImageError> {
-    let kind = pixel_type(source.layout);
-    let crop = placement.crop;
     let mut picture = Picture::blank(placement.picture, source.layout)?;
-    let from = ImageRef::new(source.width, source.height, &source.data, kind)
+    let resample = match source.layout {
+        Layout::Gray => resample::<U8>,
+        Layout::GrayAlpha => resample::<U8x2>,
+        Layout::Rgb => resample::<U8x3>,
+        Layout::Rgba | Layout::Cmyk => resample::<U8x4>,
+        Layout::Gray16 => resample::<U16>,
+        Layout::GrayAlpha16 => resample::<U16x2>,
+        Layout::Rgb16 => resample::<U16x3>,
+        Layout::Rgba16 => resample::<U16x4>,
+    };
+    resample(source, placement.crop, &mut picture);
+    Ok(picture)
+}
+
+/// By the type of the pixels. `Resizer::resize` would choose it by itself, and bring in floating point, which no picture
+/// has here: code that is never run, and of which LLVM (22.1) doesn't make the same bytes twice.
+fn resample<P: PixelTrait>(source: &Picture, crop: Crop, picture: &mut Picture) {
+    let from = TypedImageRef::<P>::from_buffer(source.width, source.height, &source.data)
         .expect("a buffer of the picture's size, which allocators align for 16 bits");
-    let mut to = Image::from_slice_u8(picture.width, picture.height, &mut picture.data, kind)
+    let mut to = TypedImage::<P>::from_buffer(picture.width, picture.height, &mut picture.data)
         .expect("a buffer of the picture's size, which allocators align for 16 bits");
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(crop.left, crop.top, crop.width, crop.height)
         .use_alpha(false);
     Resizer::new()
-        .resize(&from, &mut to, &options)
+        .resize_typed(&from, &mut to, &options)
         .expect("a placement lies within its source");
     if source.layout.has_alpha() {
         MulDiv::new()
-            .divide_alpha_inplace(&mut to)
+            .divide_alpha_inplace_typed(&mut to)
             .expect("gray and RGB with alpha can be divided");
     }
-    Ok(picture)
 }
 
 #[expect(
