@@ -1550,7 +1550,9 @@ pub(crate) async fn probe_source(
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::mpsc;
+    use std::task::Poll;
     use std::thread;
 
     use super::*;
@@ -1601,7 +1603,8 @@ mod tests {
             .with_timer(|_| Box::pin(std::future::ready(())));
         let mut done = pin!(processor.run(|| 7));
         wait(async {
-            assert!(futures_util::poll!(&mut done).is_pending());
+            let begun = poll_fn(|cx| Poll::Ready(done.as_mut().poll(cx).is_pending()));
+            assert!(begun.await);
             waiting.recv().expect("it was handed over")();
             assert_eq!(done.await.expect("it was done at once"), 7);
         });
