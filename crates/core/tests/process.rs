@@ -1,7 +1,8 @@
 //! What one job does beside making renditions: answering from records, putting off, giving up.
-#![cfg(all(feature = "jpeg", feature = "png", feature = "webp"))]
+#![cfg(all(feature = "jpeg", feature = "png", feature = "webp", feature = "tiff"))]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -12,12 +13,12 @@ use pixmill::manifest::{Manifest, State};
 use pixmill::memory::MemoryStore;
 use pixmill::outcome::{Outcome, SkipReason};
 use pixmill::plan::Candidate;
-use pixmill::ports::{Blob, BlobStore, Condition, Fetched, Head, Listed};
+use pixmill::ports::{Blob, BlobStore, Condition, Etag, Fetched, Head, Listed};
 use pixmill::process::{Foreign, MARKER, ProcessOptions, Processor};
 use pixmill::recipe::{FOCUS_POINT, Recipe};
 use pixmill::render::Stop;
 use pixmill_testkit::faulty_store::{Fault, FaultyStore};
-use pixmill_testkit::pictures::{Png, decoded, photo};
+use pixmill_testkit::pictures::{Png, decoded, photo, tiff};
 
 const RECIPE: &str = "
 version = 1
@@ -343,7 +344,7 @@ fn a_job_that_runs_out_of_time_fails_at_the_stage_that_it_had_reached() {
 /// A store in which something else happens right after its n-th call.
 struct Interrupted<F> {
     store: MemoryStore,
-    calls: std::sync::atomic::AtomicUsize,
+    calls: AtomicUsize,
     after: usize,
     then: F,
 }
@@ -395,7 +396,6 @@ impl<F: Fn(&MemoryStore)> Interrupted<F> {
     }
 
     fn count(&self) {
-        use std::sync::atomic::Ordering;
         if self.calls.fetch_add(1, Ordering::Relaxed) + 1 == self.after {
             (self.then)(&self.store);
         }
@@ -843,4 +843,125 @@ fn an_orphan_that_claims_what_another_source_has_says_so() {
     };
     assert_eq!(orphan.source, "gone.png");
     assert_eq!(orphan.shared.as_deref(), Some("kept.png/small.jpg"));
+}
+
+/// A store that tells how many large reads were held at once. Nobody goes on with what it gave before all who could
+/// ask have asked.
+#[derive(Clone)]
+struct Weighed {
+    store: MemoryStore,
+    held: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+/// A large read, for as long as somebody has it.
+struct Held(bytes::Bytes, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[async_trait::async_trait]
+impl BlobStore for Weighed {
+    async fn get(
+        &self,
+        key: &str,
+        max_bytes: u64,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<Fetched, StoreError> {
+        let mut fetched = self.store.get(key, max_bytes, range).await?;
+        if fetched.bytes.len() > 1 << 20 {
+            let held = self.held.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most.fetch_max(held, Ordering::Relaxed);
+            fetched.bytes = bytes::Bytes::from_owner(Held(fetched.bytes, Arc::clone(&self.held)));
+        }
+        tokio::task::yield_now().await;
+        Ok(fetched)
+    }
+
+    async fn head(&self, key: &str) -> Result<Head, StoreError> {
+        self.store.head(key).await
+    }
+
+    async fn put(&self, key: &str, blob: Blob, condition: Condition) -> Result<Head, StoreError> {
+        self.store.put(key, blob, condition).await
+    }
+
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed, StoreError>> {
+        self.store.list(prefix)
+    }
+
+    async fn delete(&self, key: &str, condition: Condition) -> Result<(), StoreError> {
+        self.store.delete(key, condition).await
+    }
+}
+
+/// How many large reads a plan over twenty TIFFs of 1.2 MB held at once, and what it said of each. Their headers are at
+/// their ends; those that were done before look touched since, so that their content decides.
+fn plan_of_large(done_before: bool, memory: Option<u64>) -> (usize, Vec<&'static str>) {
+    let recipe = "version = 1\n[[variant]]\nname = \"small\"\nformat = \"jpeg\"\nwidth = 8\n";
+    let recipe = Recipe::from_toml(recipe).expect("a good recipe");
+    let sources = Weighed {
+        store: MemoryStore::new(),
+        held: Arc::default(),
+        most: Arc::default(),
+    };
+    let processor = Processor::new(
+        Arc::new(sources.clone()),
+        Arc::new(MemoryStore::new()),
+        recipe,
+    )
+    .with_options(ProcessOptions {
+        memory,
+        ..ProcessOptions::default()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime");
+    let file = tiff(&[photo(640, 640)]);
+    let candidates = (0..20).map(|n| {
+        let key = format!("{n:02}.tif");
+        sources.store.insert(&key, file.clone());
+        if done_before {
+            let outcome = runtime.block_on(processor.process(&Job::new(&key)));
+            assert_eq!(outcome.word(), "done");
+        }
+        Candidate {
+            name: key.clone(),
+            listed: Listed {
+                key,
+                size: file.len() as u64,
+                etag: Etag::new("touched"),
+            },
+            sources: Arc::new(sources.clone()),
+            named: false,
+            key_in_output: None,
+        }
+    });
+    let candidates = candidates.collect();
+    sources.most.store(0, Ordering::Relaxed);
+    let plan = runtime.block_on(processor.plan(candidates, false));
+    let words = plan.expect("a plan").items;
+    let words = words.iter().map(|item| item.action.word()).collect();
+    assert_eq!(sources.held.load(Ordering::Relaxed), 0);
+    (sources.most.load(Ordering::Relaxed), words)
+}
+
+#[test]
+fn what_a_plan_must_read_whole_takes_turns_where_memory_is_scarce_and_only_there() {
+    for (done_before, word) in [(false, "create"), (true, "keep")] {
+        let (most, words) = plan_of_large(done_before, Some(16 << 20));
+        assert_eq!((most, words), (1, vec![word; 20]));
+        for plenty in [Some(64 << 20), None] {
+            let (most, words) = plan_of_large(done_before, plenty);
+            assert_eq!((most, words), (16, vec![word; 20]));
+        }
+    }
 }
