@@ -193,3 +193,22 @@ fn whatever_size_a_header_claims_it_is_foretold_without_numbers_that_overflow() 
         assert!(prediction.memory_bytes > 1 << 30, "{claim}: {prediction:?}");
     }
 }
+
+#[test]
+fn a_part_of_a_png_that_is_wrong_is_called_what_png_calls_it() {
+    let file = photo(20, 10).png();
+    // The last byte of the header's checksum, and of the pixels'.
+    let end = file.windows(4).position(|four| four == b"IEND");
+    let end = end.expect("it has an end");
+    for (at, chunk) in [(32, "IHDR"), (end - 5, "IDAT")] {
+        let mut file = file.clone();
+        file[at] ^= 1;
+        let recipe = Recipe::from_toml(RECIPE).expect("a good recipe");
+        let error = render(&file, &recipe).expect_err("it is damaged");
+        let words = error.to_string();
+        assert!(
+            words.contains(chunk) && !words.contains("ChunkType"),
+            "{words}"
+        );
+    }
+}

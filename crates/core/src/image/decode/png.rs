@@ -324,9 +324,23 @@ fn refusal(error: &DecodingError) -> ImageError {
             detail: "one of its chunks unpacks to more than any honest file needs".to_owned(),
         },
         error => ImageError::Corrupt {
-            detail: error.to_string(),
+            detail: with_short_names(&error.to_string()),
         },
     }
+}
+
+/// The decoder's words, in which a chunk is called what PNG calls it, and not `ChunkType { type: IDAT, critical: … }`.
+fn with_short_names(words: &str) -> String {
+    let name = |rest: &str| {
+        let (name, rest) = rest.split_once(',')?;
+        let (_, rest) = rest.split_once('}')?;
+        Some(format!("{name}{rest}"))
+    };
+    let mut parts = words.split("ChunkType { type: ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |said, part| {
+        said + &name(part).unwrap_or_else(|| part.to_owned())
+    })
 }
 
 /// What lies around the picture, before or after it.
