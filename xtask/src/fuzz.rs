@@ -11,14 +11,19 @@ use crate::{Failure, Task};
 pub(crate) const TASK: Task = Task {
     name: "fuzz",
     about: "Feed what libFuzzer makes up to everything that reads strangers' bytes",
-    usage: " [TARGET]... [--seconds N]",
+    usage: " [TARGET]... [--seconds N] [--address]",
     details: "\
 Runs each target for N seconds (120), one after the other, with at most 512 MB of memory and 5 s for one input. Without
 names, every one: probe, decode-jpeg, -png, -webp, -gif, -bmp, -tiff, -ico, -pnm, -qoi, render, recipe, event, key, manifest.
 
 Seeds are drawn in code; what grows from them is kept in fuzz/corpus, and what fails in fuzz/artifacts: the words
 that libFuzzer ends with say how to repeat it. A panic is a failure here, also one that rendering would fence in.
-Takes cargo-fuzz, and a C++ compiler for libFuzzer; the Rust of the build will do, be it stable.",
+Takes cargo-fuzz, and a C++ compiler for libFuzzer; the Rust of the build will do, be it stable.
+
+  --address
+           under AddressSanitizer, the C libraries too, and these without their assembly, which no sanitizer
+           can look into: several times slower, and with 2 GB and 30 s for one input, because the sanitizer
+           itself takes most of it",
     start,
 };
 
@@ -47,6 +52,7 @@ const LONGEST: u32 = 16_384;
 struct Wish {
     targets: Vec<&'static str>,
     seconds: u32,
+    address: bool,
 }
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
@@ -60,9 +66,9 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::build(&["--example", "seeds"])?;
     let mut seeds = Command::new(machine::built("examples/seeds")?);
     must_work(seeds.arg(corpus), "the seeds could not be written")?;
-    for target in wish.targets {
+    for target in &wish.targets {
         eprintln!("\n{target}, {} s", wish.seconds);
-        must_work(&mut run(target, wish.seconds, corpus), target)?;
+        must_work(&mut run(target, &wish, corpus), target)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -71,6 +77,7 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
     let mut wish = Wish {
         targets: Vec::new(),
         seconds: 120,
+        address: false,
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -78,6 +85,8 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
             let number = words.next().and_then(|word| word.to_str()?.parse().ok());
             let missing = || Failure::Usage("--seconds takes a number of seconds.".to_owned());
             wish.seconds = number.filter(|seconds| *seconds > 0).ok_or_else(missing)?;
+        } else if word == "--address" {
+            wish.address = true;
         } else if let Some(target) = TARGETS.iter().find(|target| word == **target) {
             wish.targets.push(target);
         } else {
@@ -92,18 +101,33 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
 }
 
 /// The decoders share one program: the format is what the variable says.
-fn run(target: &str, seconds: u32, corpus: &Path) -> Command {
+fn run(target: &str, wish: &Wish, corpus: &Path) -> Command {
     let (program, format) = match target.split_once('-') {
         Some((program, format)) => (program, Some(format)),
         None => (target, None),
     };
+    let (sanitizer, megabytes, timeout) = match wish.address {
+        // Stable Rust will do for it.
+        false => ("none", 512, 5),
+        true => ("address", 2048, 30),
+    };
     let mut command = cargo();
-    // Without a sanitizer stable Rust will do; it would see little: the C libraries are not instrumented.
-    command.args(["fuzz", "run", "--sanitizer", "none", program]);
+    command.args(["fuzz", "run", "--sanitizer", sanitizer]);
+    if wish.address {
+        command.args(["--target-dir", "target/fuzz-address"]);
+        // The compiler of the build, asked for something that is not stable.
+        command.env("RUSTC_BOOTSTRAP", "1");
+        let flags = "-fsanitize=address -fno-omit-frame-pointer -g1";
+        command.env("CFLAGS", flags);
+        command.env("JSIMD_FORCENONE", "1");
+    }
+    command.arg(program);
     command.arg(corpus.join(target)).arg("--");
-    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-max_total_time={}", wish.seconds));
     command.arg(format!("-max_len={LONGEST}"));
-    command.args(["-rss_limit_mb=512", "-timeout=5", "-print_final_stats=1"]);
+    command.arg(format!("-rss_limit_mb={megabytes}"));
+    command.arg(format!("-timeout={timeout}"));
+    command.arg("-print_final_stats=1");
     command.envs(format.map(|format| ("PIXMILL_FUZZ_FORMAT", format)));
     command
 }
@@ -123,11 +147,19 @@ fn must_work(command: &mut Command, what: &str) -> Result<(), Failure> {
 mod tests {
     use std::path::Path;
 
-    use super::{TARGETS, read, run};
+    use super::{TARGETS, Wish, read, run};
+
+    fn wish(address: bool) -> Wish {
+        Wish {
+            targets: Vec::new(),
+            seconds: 7,
+            address,
+        }
+    }
 
     #[test]
     fn a_decoder_is_one_program_with_a_format_and_a_corpus_of_its_own() {
-        let command = run("decode-png", 7, Path::new("corpus"));
+        let command = run("decode-png", &wish(false), Path::new("corpus"));
         let words: Vec<_> = command
             .get_args()
             .map(|word| word.to_string_lossy())
@@ -140,12 +172,27 @@ mod tests {
                 .any(|(_, format)| format == Some("png".as_ref()))
         );
         assert_eq!(
-            run("key", 7, Path::new("corpus"))
+            run("key", &wish(false), Path::new("corpus"))
                 .get_envs()
                 .filter(|(_, v)| v.is_some())
                 .count(),
             0
         );
+    }
+
+    #[test]
+    fn under_a_sanitizer_c_is_instrumented_too_and_the_other_build_stays_as_it_is() {
+        let command = run("render", &wish(true), Path::new("corpus"));
+        let of = |name: &str| {
+            let mut envs = command.get_envs();
+            envs.find_map(|(key, value)| (key == name).then_some(value?.to_str()?))
+        };
+        assert!(of("CFLAGS").is_some_and(|flags| flags.contains("-fsanitize=address")));
+        let words: Vec<_> = command.get_args().collect();
+        assert!(words.contains(&"address".as_ref()) && words.contains(&"--target-dir".as_ref()));
+        let without = run("render", &wish(false), Path::new("corpus"));
+        assert!(without.get_args().any(|word| word == "none"));
+        assert!(without.get_envs().all(|(key, _)| key != "CFLAGS"));
     }
 
     #[test]
