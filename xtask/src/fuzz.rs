@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: libFuzzer on everything that reads what strangers wrote.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -18,7 +18,8 @@ names, every one: probe, decode-jpeg, -png, -webp, -gif, -bmp, -tiff, -ico, -pnm
 
 Seeds are drawn in code; what grows from them is kept in fuzz/corpus, and what fails in fuzz/artifacts: the words
 that libFuzzer ends with say how to repeat it. A panic is a failure here, also one that rendering would fence in.
-Takes cargo-fuzz, and a C++ compiler for libFuzzer; the Rust of the build will do, be it stable.
+Takes cargo-fuzz, and a C++ compiler for libFuzzer; the Rust of the build will do, be it stable. Where clang is there,
+it builds the C libraries, so that what they cover counts too.
 
   --address
            under AddressSanitizer, the C libraries too, and these without their assembly, which no sanitizer
@@ -53,6 +54,8 @@ struct Wish {
     targets: Vec<&'static str>,
     seconds: u32,
     address: bool,
+    /// Whether clang is there: it can count what the C libraries cover.
+    clang: bool,
 }
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
@@ -78,6 +81,7 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
         targets: Vec::new(),
         seconds: 120,
         address: false,
+        clang: clang_counts(),
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -106,20 +110,28 @@ fn run(target: &str, wish: &Wish, corpus: &Path) -> Command {
         Some((program, format)) => (program, Some(format)),
         None => (target, None),
     };
-    let (sanitizer, megabytes, timeout) = match wish.address {
-        // Stable Rust will do for it.
-        false => ("none", 512, 5),
-        true => ("address", 2048, 30),
+    let (sanitizer, megabytes, timeout) = if wish.address {
+        ("address", 2048, 30)
+    } else {
+        ("none", 512, 5)
     };
     let mut command = cargo();
     command.args(["fuzz", "run", "--sanitizer", sanitizer]);
+    command.args(["--target-dir", &format!("target/fuzz-{sanitizer}")]);
+    let mut c = Vec::new();
     if wish.address {
-        command.args(["--target-dir", "target/fuzz-address"]);
         // The compiler of the build, asked for something that is not stable.
         command.env("RUSTC_BOOTSTRAP", "1");
-        let flags = "-fsanitize=address -fno-omit-frame-pointer -g1";
-        command.env("CFLAGS", flags);
         command.env("JSIMD_FORCENONE", "1");
+        c.push("address");
+    }
+    if wish.clang {
+        command.env("CC", "clang");
+        c.push("fuzzer-no-link");
+    }
+    if !c.is_empty() {
+        let flags = format!("-fsanitize={} -fno-omit-frame-pointer -g1", c.join(","));
+        command.env("CFLAGS", flags);
     }
     command.arg(program);
     command.arg(corpus.join(target)).arg("--");
@@ -130,6 +142,20 @@ fn run(target: &str, wish: &Wish, corpus: &Path) -> Command {
     command.arg("-print_final_stats=1");
     command.envs(format.map(|format| ("PIXMILL_FUZZ_FORMAT", format)));
     command
+}
+
+/// Whether clang is there, with the libraries of its sanitizers.
+fn clang_counts() -> bool {
+    let mut clang = Command::new("clang");
+    clang.args(["-fsanitize=address,fuzzer-no-link", "-x", "c", "-", "-o"]);
+    clang.arg("/dev/null").stdin(Stdio::piped());
+    let clang = clang.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    clang.is_ok_and(|mut clang| {
+        let input = clang.stdin.take();
+        let fed =
+            input.is_some_and(|mut input| input.write_all(b"int main(void){return 0;}").is_ok());
+        clang.wait().is_ok_and(|status| fed && status.success())
+    })
 }
 
 fn must_work(command: &mut Command, what: &str) -> Result<(), Failure> {
@@ -149,17 +175,18 @@ mod tests {
 
     use super::{TARGETS, Wish, read, run};
 
-    fn wish(address: bool) -> Wish {
+    fn wish(address: bool, clang: bool) -> Wish {
         Wish {
             targets: Vec::new(),
             seconds: 7,
             address,
+            clang,
         }
     }
 
     #[test]
     fn a_decoder_is_one_program_with_a_format_and_a_corpus_of_its_own() {
-        let command = run("decode-png", &wish(false), Path::new("corpus"));
+        let command = run("decode-png", &wish(false, false), Path::new("corpus"));
         let words: Vec<_> = command
             .get_args()
             .map(|word| word.to_string_lossy())
@@ -172,7 +199,7 @@ mod tests {
                 .any(|(_, format)| format == Some("png".as_ref()))
         );
         assert_eq!(
-            run("key", &wish(false), Path::new("corpus"))
+            run("key", &wish(false, false), Path::new("corpus"))
                 .get_envs()
                 .filter(|(_, v)| v.is_some())
                 .count(),
@@ -181,18 +208,38 @@ mod tests {
     }
 
     #[test]
-    fn under_a_sanitizer_c_is_instrumented_too_and_the_other_build_stays_as_it_is() {
-        let command = run("render", &wish(true), Path::new("corpus"));
-        let of = |name: &str| {
+    fn c_is_instrumented_as_far_as_its_compiler_can_and_no_build_is_in_anothers_way() {
+        let about = |address, clang| {
+            let command = run("render", &wish(address, clang), Path::new("corpus"));
+            let words = command.get_args().map(|word| word.to_string_lossy());
+            let words: Vec<_> = words.map(String::from).collect();
             let mut envs = command.get_envs();
-            envs.find_map(|(key, value)| (key == name).then_some(value?.to_str()?))
+            let flags = envs.find_map(|(key, value)| value.filter(|_| key == "CFLAGS"));
+            let flags = flags.map(|flags| flags.to_string_lossy().into_owned());
+            let what = flags.and_then(|flags| Some(flags.split(' ').next()?.to_owned()));
+            (words[3].clone(), words[5].clone(), what)
         };
-        assert!(of("CFLAGS").is_some_and(|flags| flags.contains("-fsanitize=address")));
-        let words: Vec<_> = command.get_args().collect();
-        assert!(words.contains(&"address".as_ref()) && words.contains(&"--target-dir".as_ref()));
-        let without = run("render", &wish(false), Path::new("corpus"));
-        assert!(without.get_args().any(|word| word == "none"));
-        assert!(without.get_envs().all(|(key, _)| key != "CFLAGS"));
+        let plain = |what: Option<&str>| {
+            (
+                "none".into(),
+                "target/fuzz-none".into(),
+                what.map(str::to_owned),
+            )
+        };
+        let checked = |what: &str| {
+            (
+                "address".into(),
+                "target/fuzz-address".into(),
+                Some(what.to_owned()),
+            )
+        };
+        assert_eq!(about(false, false), plain(None));
+        assert_eq!(about(false, true), plain(Some("-fsanitize=fuzzer-no-link")));
+        assert_eq!(about(true, false), checked("-fsanitize=address"));
+        assert_eq!(
+            about(true, true),
+            checked("-fsanitize=address,fuzzer-no-link")
+        );
     }
 
     #[test]
