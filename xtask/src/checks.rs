@@ -128,6 +128,11 @@ fn feature_steps() -> Vec<Step> {
             "WebP and GIF only",
             "clippy --package pixmill --no-default-features --features webp,gif -- -D warnings",
         ),
+        // In the workspace its tests may lean on features that only others ask for.
+        Step::new(
+            "the library's tests by themselves",
+            "clippy --package pixmill --all-targets --all-features -- -D warnings",
+        ),
     ]
 }
 
