@@ -29,6 +29,9 @@ use crate::temporary::{Temporary, is_temporary_name, remove_leftovers};
 /// How often a put makes its parent folders again when somebody keeps removing them.
 const FOLDER_ATTEMPTS: u32 = 1000;
 
+/// How often a file is written anew that is removed, with its folder or the root, before it has its name.
+const FILE_ATTEMPTS: u32 = 10;
+
 /// A blob store in one folder: the key `trip/cat.png` is the file `trip/cat.png` under its root.
 ///
 /// # What it promises beyond the port
@@ -198,10 +201,39 @@ impl FolderStore {
 
     fn write(&self, key: &str, bytes: &Bytes, condition: &Condition) -> Result<Head, StoreError> {
         check_key(key)?;
+        let (parent, _) = key.rsplit_once('/').unwrap_or(("", key));
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let put = self.root.for_writing().and_then(|root| {
+                let new = self.temporary(&root, parent)?;
+                Ok((root, new))
+            });
+            let put = match put {
+                Ok((root, new)) => self.fill_and_place(&root, new, key, bytes, condition)?,
+                // The root itself is another one by now.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) => return Err(writing_error(key, e)),
+            };
+            match put {
+                Some(head) => return Ok(head),
+                // Given up now, the key's own set would be left half done, perhaps without the record that says whose it is.
+                None if attempts < FILE_ATTEMPTS => {}
+                None => return Err(writing_error(key, io::ErrorKind::NotFound.into())),
+            }
+        }
+    }
+
+    /// None, and nothing happened: somebody removed the file before it had its name, with its folder or the root.
+    fn fill_and_place(
+        &self,
+        root: &Dir,
+        mut new: Temporary,
+        key: &str,
+        bytes: &Bytes,
+        condition: &Condition,
+    ) -> Result<Option<Head>, StoreError> {
         let failed = |e: io::Error| writing_error(key, e);
-        let root = self.root.for_writing().map_err(failed)?;
-        let (parent, name) = key.rsplit_once('/').unwrap_or(("", key));
-        let mut new = self.temporary(&root, parent).map_err(failed)?;
         new.file.write_all(bytes).map_err(failed)?;
         // The file system's own clock ticks every few milliseconds; this one tells apart what was
         // put, deleted and put again within a tick.
@@ -211,8 +243,11 @@ impl FolderStore {
             new.file.sync_all().map_err(failed)?;
         }
 
-        let held = self.root.lock.hold(&root).map_err(failed)?;
-        if let Some(old) = replaceable(&root, key, condition)? {
+        let held = match self.root.lock.hold(root) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            held => held.map_err(failed)?,
+        };
+        if let Some(old) = replaceable(root, key, condition)? {
             let changed = new.make_newer_than(old.modified).map_err(failed)?;
             if changed && self.durable {
                 new.file.sync_all().map_err(failed)?;
@@ -220,13 +255,17 @@ impl FolderStore {
         }
         let metadata = new.file.metadata().map_err(failed)?;
         let stamp = Stamp::of(&metadata).map_err(failed)?;
-        new.place(name).map_err(failed)?;
+        let (_, name) = key.rsplit_once('/').unwrap_or(("", key));
+        match new.place(name) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            placed => placed.map_err(failed)?,
+        }
         drop(held);
 
         if self.durable {
             sync_folder(&new.folder).map_err(failed)?;
         }
-        Ok(stamp.head())
+        Ok(Some(stamp.head()))
     }
 
     /// A temporary file in the folder `parent`, which is made if it isn't there.
@@ -557,6 +596,24 @@ mod tests {
             let words = error.to_string();
             assert!(words.contains("changed while it was being read"), "{words}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_removed_with_its_folder_before_it_has_its_name_was_never_put() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FolderStore::open(folder.path()).expect("a store");
+        let root = store.root.for_writing().expect("a root");
+        let new = store.temporary(&root, "a").expect("room for it");
+        std::fs::remove_dir_all(folder.path().join("a")).expect("removed");
+        let bytes = Bytes::from_static(b"new");
+        let put = |new| store.fill_and_place(&root, new, "a/b", &bytes, &Condition::Always);
+        assert!(put(new).expect("no error").is_none());
+        assert!(!folder.path().join("a").exists(), "nothing is there");
+        // The next attempt, which `write` makes by itself.
+        let new = store.temporary(&root, "a").expect("room for it");
+        assert!(put(new).expect("no error").is_some());
+        let there = std::fs::read(folder.path().join("a/b"));
+        assert_eq!(there.expect("a file"), b"new");
     }
 
     #[test]
