@@ -202,26 +202,24 @@ impl FolderStore {
     fn write(&self, key: &str, bytes: &Bytes, condition: &Condition) -> Result<Head, StoreError> {
         check_key(key)?;
         let (parent, _) = key.rsplit_once('/').unwrap_or(("", key));
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let put = self.root.for_writing().and_then(|root| {
+        // Given up at once, the key's own set would be left half done, perhaps without the record that says whose it is.
+        for _ in 0..FILE_ATTEMPTS {
+            let made = self.root.for_writing().and_then(|root| {
                 let new = self.temporary(&root, parent)?;
                 Ok((root, new))
             });
-            let put = match put {
-                Ok((root, new)) => self.fill_and_place(&root, new, key, bytes, condition)?,
+            match made {
+                Ok((root, new)) => {
+                    if let Some(head) = self.fill_and_place(&root, new, key, bytes, condition)? {
+                        return Ok(head);
+                    }
+                }
                 // The root itself is another one by now.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(writing_error(key, e)),
-            };
-            match put {
-                Some(head) => return Ok(head),
-                // Given up now, the key's own set would be left half done, perhaps without the record that says whose it is.
-                None if attempts < FILE_ATTEMPTS => {}
-                None => return Err(writing_error(key, io::ErrorKind::NotFound.into())),
             }
         }
+        Err(writing_error(key, io::ErrorKind::NotFound.into()))
     }
 
     /// None, and nothing happened: somebody removed the file before it had its name, with its folder or the root.
@@ -599,21 +597,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_removed_with_its_folder_before_it_has_its_name_was_never_put() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = FolderStore::open(folder.path()).expect("a store");
-        let root = store.root.for_writing().expect("a root");
-        let new = store.temporary(&root, "a").expect("room for it");
-        std::fs::remove_dir_all(folder.path().join("a")).expect("removed");
-        let bytes = Bytes::from_static(b"new");
-        let put = |new| store.fill_and_place(&root, new, "a/b", &bytes, &Condition::Always);
-        assert!(put(new).expect("no error").is_none());
-        assert!(!folder.path().join("a").exists(), "nothing is there");
-        // The next attempt, which `write` makes by itself.
-        let new = store.temporary(&root, "a").expect("room for it");
-        assert!(put(new).expect("no error").is_some());
-        let there = std::fs::read(folder.path().join("a/b"));
-        assert_eq!(there.expect("a file"), b"new");
+    fn a_file_that_is_removed_with_its_folder_or_the_root_before_it_has_its_name_was_never_put() {
+        for removed in ["out/a", "out"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("out");
+            let store = FolderStore::open_lazily(&path).expect("a store");
+            let root = store.root.for_writing().expect("a root");
+            let new = store.temporary(&root, "a").expect("room for it");
+            std::fs::remove_dir_all(folder.path().join(removed)).expect("removed");
+            let bytes = Bytes::from_static(b"new");
+            let put = store.fill_and_place(&root, new, "a/b", &bytes, &Condition::IfAbsent);
+            assert!(put.expect("no error").is_none(), "{removed}");
+            assert!(!path.join("a").exists(), "nothing is there");
+            let put = store.write("a/b", &bytes, &Condition::IfAbsent);
+            assert!(put.is_ok(), "{removed}: the next attempt");
+            let there = std::fs::read(path.join("a/b"));
+            assert_eq!(there.expect("a file"), b"new");
+        }
     }
 
     #[test]
