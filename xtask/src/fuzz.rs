@@ -54,8 +54,6 @@ struct Wish {
     targets: Vec<&'static str>,
     seconds: u32,
     address: bool,
-    /// Whether clang is there: it can count what the C libraries cover.
-    clang: bool,
 }
 
 fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
@@ -69,9 +67,10 @@ fn start(words: Vec<OsString>) -> Result<ExitCode, Failure> {
     machine::build(&["--example", "seeds"])?;
     let mut seeds = Command::new(machine::built("examples/seeds")?);
     must_work(seeds.arg(corpus), "the seeds could not be written")?;
+    let clang = clang_counts();
     for target in &wish.targets {
         eprintln!("\n{target}, {} s", wish.seconds);
-        must_work(&mut run(target, &wish, corpus), target)?;
+        must_work(&mut run(target, &wish, clang, corpus), target)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -81,7 +80,6 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
         targets: Vec::new(),
         seconds: 120,
         address: false,
-        clang: clang_counts(),
     };
     let mut words = words.into_iter();
     while let Some(word) = words.next() {
@@ -104,8 +102,8 @@ fn read(words: Vec<OsString>) -> Result<Wish, Failure> {
     Ok(wish)
 }
 
-/// The decoders share one program: the format is what the variable says.
-fn run(target: &str, wish: &Wish, corpus: &Path) -> Command {
+/// The decoders share one program: the format is what the variable says. `clang` can count what the C libraries cover.
+fn run(target: &str, wish: &Wish, clang: bool, corpus: &Path) -> Command {
     let (program, format) = match target.split_once('-') {
         Some((program, format)) => (program, Some(format)),
         None => (target, None),
@@ -125,7 +123,7 @@ fn run(target: &str, wish: &Wish, corpus: &Path) -> Command {
         command.env("JSIMD_FORCENONE", "1");
         c.push("address");
     }
-    if wish.clang {
+    if clang {
         command.env("CC", "clang");
         c.push("fuzzer-no-link");
     }
@@ -175,18 +173,17 @@ mod tests {
 
     use super::{TARGETS, Wish, read, run};
 
-    fn wish(address: bool, clang: bool) -> Wish {
+    fn wish(address: bool) -> Wish {
         Wish {
             targets: Vec::new(),
             seconds: 7,
             address,
-            clang,
         }
     }
 
     #[test]
     fn a_decoder_is_one_program_with_a_format_and_a_corpus_of_its_own() {
-        let command = run("decode-png", &wish(false, false), Path::new("corpus"));
+        let command = run("decode-png", &wish(false), false, Path::new("corpus"));
         let words: Vec<_> = command
             .get_args()
             .map(|word| word.to_string_lossy())
@@ -199,7 +196,7 @@ mod tests {
                 .any(|(_, format)| format == Some("png".as_ref()))
         );
         assert_eq!(
-            run("key", &wish(false, false), Path::new("corpus"))
+            run("key", &wish(false), false, Path::new("corpus"))
                 .get_envs()
                 .filter(|(_, v)| v.is_some())
                 .count(),
@@ -210,7 +207,7 @@ mod tests {
     #[test]
     fn c_is_instrumented_as_far_as_its_compiler_can_and_no_build_is_in_anothers_way() {
         let about = |address, clang| {
-            let command = run("render", &wish(address, clang), Path::new("corpus"));
+            let command = run("render", &wish(address), clang, Path::new("corpus"));
             let words = command.get_args().map(|word| word.to_string_lossy());
             let words: Vec<_> = words.map(String::from).collect();
             let mut envs = command.get_envs();
